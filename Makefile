@@ -1,0 +1,67 @@
+# Everything a checkout needs. Only Python 3.11 or newer, with its venv module, has to be on the machine:
+# uv is brought in through pip, from hashes, into a folder of the project.
+
+PYTHON ?= python3.11
+PYTEST_ARGS ?=
+
+UV := .tools/bin/uv
+BIN := .venv/bin
+TOOLS_STAMP := .tools/.stamp
+VENV_STAMP := .venv/.stamp
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+# A uv set up on this machine for something else must not change what is installed here.
+export UV_NO_CONFIG := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup demo test test-unit test-integration check format lock bench clean
+
+help: ## say what each target is for
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+		while IFS='|' read -r target text; do printf '  %-18s %s\n' "$$target" "$$text"; done
+
+setup: $(VENV_STAMP) ## install everything, the demo's and the tests' parts too, into .venv
+
+$(TOOLS_STAMP): requirements/uv.txt
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV_STAMP): $(TOOLS_STAMP) requirements/all.txt pyproject.toml
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## play a few weeks of a sample caseload against a sample EPR
+	$(BIN)/fhirbridge demo
+
+test: test-unit test-integration ## run every test
+
+test-unit: setup ## run the fast tests: no network, no sleeping
+	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+
+test-integration: setup ## run the tests that start real servers on loopback
+	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
+
+check: setup ## lint, format, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(TOOLS_STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrade takes newer versions)
+	$(COMPILE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --output-file requirements/all.txt
+	$(COMPILE) $(UPGRADE) pyproject.toml --constraint requirements/all.txt --output-file requirements/runtime.txt
+
+bench: setup ## measure
+	$(BIN)/python -m bench
+
+clean: ## remove what was made here, the environments too
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

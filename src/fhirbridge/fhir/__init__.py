@@ -1,0 +1,1 @@
+"""FHIR in and out: bytes to events, resources to facts, writes to resources. Pure, and the only importer of fhir.resources."""

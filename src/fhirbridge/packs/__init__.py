@@ -1,0 +1,1 @@
+"""The policies that ship, as YAML, one file for each source policy."""
