@@ -7,7 +7,8 @@ PYTEST_ARGS ?=
 UV := .tools/bin/uv
 BIN := .venv/bin
 TOOLS_STAMP := .tools/.stamp
-VENV_STAMP := .venv/.stamp
+SYNC_STAMP := .venv/.synced
+VENV_STAMP := .venv/.installed
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 # A uv set up on this machine for something else must not change what is installed here.
@@ -27,9 +28,12 @@ $(TOOLS_STAMP): requirements/uv.txt
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(VENV_STAMP): $(TOOLS_STAMP) requirements/all.txt pyproject.toml
+$(SYNC_STAMP): $(TOOLS_STAMP) requirements/all.txt
 	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.txt
+	@touch $@
+
+$(VENV_STAMP): $(SYNC_STAMP) pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

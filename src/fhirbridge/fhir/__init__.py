@@ -1,1 +1,4 @@
-"""FHIR in and out: bytes to events, resources to facts, writes to resources. Pure, and the only importer of fhir.resources."""
+"""FHIR in and out: bytes to events, resources to facts, writes to resources.
+
+Pure, and the only room that imports fhir.resources.
+"""
