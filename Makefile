@@ -1,7 +1,7 @@
 # Everything a checkout needs. Only Python 3.11 or newer, with its venv module, has to be on the machine:
 # uv is brought in through pip, from hashes, into a folder of the project.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PYTEST_ARGS ?=
 
 UV := .tools/bin/uv
@@ -62,6 +62,7 @@ lock: $(TOOLS_STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrad
 	$(COMPILE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --output-file requirements/all.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --constraint requirements/all.txt --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) requirements/build.in --constraint requirements/all.txt --output-file requirements/build.txt
 
 bench: setup ## measure
 	$(BIN)/python -m bench
