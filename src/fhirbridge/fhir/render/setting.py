@@ -1,0 +1,41 @@
+"""What rendering needs to know besides the write itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.effects import Started
+from fhirbridge.fhir.directory import Contact, Directory
+
+
+class Rendering(Struct, frozen=True, kw_only=True):
+    """The circumstances of one write.
+
+    `now` is the instant of the decision, UTC. `services` are the service keys of the case (they select its team),
+    `holders` the role holders that the patient's record names (`record_holders`). `runs` and `rows` (step id to ledger
+    row) let a withdrawal cite the policy it was written under; a step that `rows` lacks is cited by its own id.
+    `activities` are the identities of the Tasks of the CarePlan that is written. `handed_over` says that a
+    Communication created now counts as sent now.
+    """
+
+    now: datetime
+    calendar: Calendar = Calendar()
+    directory: Directory = Directory()
+    services: tuple[str, ...] = ()
+    holders: Mapping[str, tuple[str, ...]] = {}
+    runs: Mapping[str, Started] = {}
+    rows: Mapping[str, str] = {}
+    activities: tuple[str, ...] = ()
+    handed_over: bool = False
+
+    def contacts(self, role: str, patient: str) -> tuple[Contact, ...]:
+        """Who holds `role` for this patient (`Patient/id`): never empty, perhaps nobody but a display."""
+        listed = self.directory.resolve(role, self.services)
+        named = (patient,) if role == "patient" else self.holders.get(role, ())
+        if not named:
+            return (listed,)
+        return tuple(Contact(display=listed.display, reference=name, medium=listed.medium) for name in named)
