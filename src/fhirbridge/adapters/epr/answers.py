@@ -1,0 +1,98 @@
+"""What an HTTP answer of an EPR means: a resource, or one of the service's own errors.
+
+Whether a write may be tried again is decided here, by status. 401 counts as unavailable: a token that was
+rotated must not turn everything that waits into dead letters. Messages name the interaction and the
+EPR's reason, never the query, which can hold a patient's identifiers.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import httpx
+import orjson
+
+from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnavailable
+from fhirbridge.ports import Resource
+
+_TRANSIENT = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+_CONFLICT = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+_LONGEST_REASON = 500
+
+
+def resource(response: httpx.Response, body: bytes, what: str) -> Resource:
+    """The resource in a good answer; {} when it has no body.
+
+    Raises:
+        EprError: the body is not a FHIR resource in JSON.
+        EprUnavailable, EprConflict, EprRefused: as `failed` says.
+    """
+    if not response.is_success:
+        failed(response, body, what)
+    if not body.strip():
+        return {}
+    parsed = _parsed(body)
+    if parsed is None:
+        raise EprError(f"{what}: answered {response.status_code} with something that is not FHIR JSON; check base_url")
+    return parsed
+
+
+def failed(response: httpx.Response, body: bytes, what: str) -> NoReturn:
+    """Raise what an answer outside 2xx means (RFC 9110 section 15; FHIR R4 section 3.1.0)."""
+    status = response.status_code
+    outcome = _parsed(body)
+    said = f"{what}: {status} {reason(outcome)}".rstrip()
+    if status in _CONFLICT:
+        raise EprConflict(f"{said}; somebody changed it first, read it again")
+    if status in _TRANSIENT or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED):
+        raise EprUnavailable(said, retry_after=retry_after(response))
+    if response.is_redirect:
+        raise EprError(f"{what}: answered with a redirect ({status}); set base_url to where it leads")
+    raise EprRefused(said, outcome=outcome)
+
+
+def reason(outcome: dict[str, Any] | None) -> str:
+    """The text of an OperationOutcome's issues, cut short; empty where there is none."""
+    issues = (outcome or {}).get("issue")
+    if not isinstance(issues, list):
+        return ""
+    texts = [_issue_text(issue) for issue in issues if isinstance(issue, dict)]
+    return "; ".join(text for text in texts if text)[:_LONGEST_REASON]
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the EPR wants to be left alone (RFC 9110 section 10.2.3).
+
+    A date is taken relative to the answer's own Date, so that a clock that differs from ours does no harm.
+    """
+    wish = response.headers.get("Retry-After", "").strip()
+    if wish.isdigit():
+        return float(wish)
+    try:
+        wait = parsedate_to_datetime(wish) - parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _issue_text(issue: dict[str, Any]) -> str:
+    details = issue.get("details")
+    text = details.get("text") if isinstance(details, dict) else None
+    return str(issue.get("diagnostics") or text or issue.get("code") or "")
+
+
+def _parsed(body: bytes) -> Resource | None:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) and "resourceType" in parsed else None

@@ -1,0 +1,210 @@
+"""The EPR over HTTP: FHIR R4's RESTful API (https://hl7.org/fhir/R4/http.html), one pooled client for each EPR.
+
+Only what is under the base URL is ever asked for, since every request carries the EPR's token. Redirects are not
+followed for the same reason. An answer is read up to a limit, and a search up to a number of pages, so that an EPR
+that has gone wrong cannot take the service with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+import orjson
+
+from fhirbridge import __version__
+from fhirbridge.adapters.epr import answers
+from fhirbridge.adapters.epr.delivery import deliver
+from fhirbridge.errors import EprError, EprRefused, EprUnavailable
+from fhirbridge.ports import Delivery, Receipt, Resource
+
+FHIR_JSON = "application/fhir+json"
+TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
+LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+LARGEST_ANSWER = 32 * 1024 * 1024
+MOST_PAGES = 1000
+PAGE = 200
+
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
+
+# httpx logs every URL with its query at INFO, and a query can hold an NHS number.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class FhirEpr:
+    """One EPR over FHIR R4 (`ports.Epr`). Use it as an async context manager, or call `aclose`.
+
+    `base_url` is the EPR's FHIR base, with or without a slash at its end; `auth` any `httpx.Auth`. `timeout` is for
+    each step of a request; `largest_answer` in bytes; `most_pages` bounds one search. A search pages by the EPR's
+    `next` links: where these are offsets, a resource that is changed meanwhile can slip from one page to another, so
+    that it comes once at most and in rare cases not at all. Whoever needs them all reads again with an overlap.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        auth: httpx.Auth | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+        largest_answer: int = LARGEST_ANSWER,
+        most_pages: int = MOST_PAGES,
+    ) -> None:
+        self.name = name
+        self._base = base_url.rstrip("/") + "/"
+        self._largest_answer = largest_answer
+        self._most_pages = most_pages
+        self._capability: Resource | None = None
+        self._client = httpx.AsyncClient(
+            auth=auth,
+            timeout=timeout,
+            limits=LIMITS,
+            follow_redirects=False,
+            headers={"Accept": FHIR_JSON, "User-Agent": f"fhirbridge/{__version__}"},
+        )
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before the first request."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def capability(self) -> Resource:
+        """Its CapabilityStatement, read once (`GET /metadata`)."""
+        if self._capability is None:
+            self._capability = await self._ask("GET", "metadata", what="metadata")
+        return self._capability
+
+    async def read(self, reference: str) -> Resource | None:
+        """The current version of `Type/id`; None when deleted or unknown (404, 410)."""
+        return await self._found(_checked(reference), what=f"read {reference}")
+
+    async def history(self, reference: str) -> list[Resource]:
+        """Every version of `Type/id` the EPR still has, oldest first, deletions left out; empty where it keeps none."""
+        what = f"history of {reference}"
+        versions: list[Resource] = []
+        async for entry in self._pages(f"{_checked(reference)}/_history?_count={PAGE}", what, absent_is_empty=True):
+            if isinstance(version := entry.get("resource"), dict):
+                versions.append(version)
+        return versions[::-1]
+
+    async def search(self, resource_type: str, parameters: Mapping[str, str]) -> AsyncIterator[Resource]:
+        """All matches, over all pages; pages are followed only inside the EPR's own base URL.
+
+        The EPR is asked to refuse what it does not understand: to ignore a parameter would widen the search.
+        """
+        query = httpx.QueryParams({"_count": str(PAGE), **parameters})
+        seen: set[str] = set()
+        async for entry in self._pages(f"{resource_type}?{query}", f"search {resource_type}"):
+            match = entry.get("resource")
+            if not isinstance(match, dict) or entry.get("search", {}).get("mode", "match") != "match":
+                continue
+            if match.get("resourceType") == resource_type and match.get("id") not in seen:
+                seen.add(str(match.get("id")))
+                yield match
+
+    async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
+        """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
+        return await deliver(self, deliveries, references)
+
+    async def transact(self, bundle: Resource) -> Resource:
+        """Carry out a transaction Bundle, all of it or nothing; the transaction-response Bundle."""
+        return await self._ask("POST", "", bundle, what="transaction", prefer="return=minimal")
+
+    async def create(self, resource: Resource) -> Resource:
+        """Plain create; the stored resource."""
+        kind = str(resource["resourceType"])
+        return await self._ask("POST", kind, resource, what=f"create {kind}", prefer="return=representation")
+
+    async def update(self, resource: Resource) -> Resource:
+        """Plain update by id, whatever its version; the stored resource."""
+        reference = _checked(f"{resource['resourceType']}/{resource['id']}")
+        return await self._ask("PUT", reference, resource, what=f"update {reference}", prefer="return=representation")
+
+    async def _pages(self, path: str, what: str, *, absent_is_empty: bool = False) -> AsyncIterator[Resource]:
+        """The entries of a Bundle and of all that follow it."""
+        following = path
+        for _ in range(self._most_pages):
+            bundle = await self._found(following, what=what)
+            if bundle is None and absent_is_empty:
+                return
+            if bundle is None or bundle.get("resourceType") != "Bundle":
+                raise EprError(f"{self.name}: {what}: no Bundle; check that the EPR offers this interaction")
+            for entry in bundle.get("entry", []):
+                yield entry
+            following = _next(bundle)
+            if not following:
+                return
+        raise EprError(f"{self.name}: {what}: more than {self._most_pages} pages; narrow the search")
+
+    async def _found(self, path: str, *, what: str) -> Resource | None:
+        request = self._request("GET", path, None, "handling=strict")
+        response, body = await self._send(request, what)
+        if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            return None
+        return answers.resource(response, body, f"{self.name}: {what}")
+
+    async def _ask(
+        self, method: str, path: str, content: Resource | None = None, *, what: str, prefer: str = ""
+    ) -> Resource:
+        response, body = await self._send(self._request(method, path, content, prefer), what)
+        answer = answers.resource(response, body, f"{self.name}: {what}")
+        if not answer:
+            raise EprError(f"{self.name}: {what}: the answer is empty; the EPR has to honour `Prefer: {prefer}`")
+        return answer
+
+    def _request(self, method: str, path: str, content: Resource | None, prefer: str) -> httpx.Request:
+        url = urljoin(self._base, path) if path else self._base.rstrip("/")
+        if not self._inside(url):
+            raise EprError(f"{self.name}: a link leads out of {self._base}; it was not followed")
+        headers = {"Prefer": prefer} if prefer else {}
+        if content is None:
+            return self._client.build_request(method, url, headers=headers)
+        headers["Content-Type"] = FHIR_JSON
+        return self._client.build_request(method, url, headers=headers, content=orjson.dumps(content))
+
+    def _inside(self, url: str) -> bool:
+        parts, base = urlsplit(url), urlsplit(self._base)
+        same_origin = (parts.scheme, parts.netloc) == (base.scheme, base.netloc)
+        return same_origin and (parts.path.rstrip("/") + "/").startswith(base.path) and ".." not in unquote(parts.path)
+
+    async def _send(self, request: httpx.Request, what: str) -> tuple[httpx.Response, bytes]:
+        body = bytearray()
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > self._largest_answer:
+                        raise EprError(f"{self.name}: {what}: more than {self._largest_answer} bytes; ask for less")
+            finally:
+                await response.aclose()
+        except httpx.TransportError as error:
+            raise EprUnavailable(f"{self.name}: {what}: {type(error).__name__}; is the EPR up?") from error
+        except httpx.DecodingError as error:
+            raise EprError(f"{self.name}: {what}: the answer is not in the encoding that it names") from error
+        return response, bytes(body)
+
+
+def _checked(reference: str) -> str:
+    """`reference`, if it is a `Type/id`: anything else could address something that was not meant."""
+    if not _REFERENCE.fullmatch(reference):
+        raise EprRefused(f"{reference!r} is not of the form Type/id")
+    return reference
+
+
+def _next(bundle: Resource) -> str:
+    return next((str(link["url"]) for link in bundle.get("link", []) if link.get("relation") == "next"), "")

@@ -1,0 +1,1 @@
+"""How the service learns that something changed in an EPR."""

@@ -1,0 +1,286 @@
+"""Subscriptions: registered once, looked after, renewed; and delivered by a real FHIR server to a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fhirbridge.adapters.epr import FhirEpr
+from fhirbridge.adapters.feeds.rest_hook import NEEDED, WHERE_OFFERED, Standing, Watch, ensure, secret_matches
+from fhirbridge.adapters.memory_epr import MemoryEpr
+from fhirbridge.adapters.memory_store import MemoryStore
+from fhirbridge.errors import EprRefused
+from fhirbridge.ports import Resource, Subscribed
+from tests.loopback import free_port
+
+Adapter = FhirEpr | MemoryEpr
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class Fixed:
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture(params=["memory", "sekmet"])
+async def epr(request: pytest.FixtureRequest) -> AsyncIterator[Adapter]:
+    if request.param == "memory":
+        yield MemoryEpr("trust", Fixed())
+        return
+    async with FhirEpr("trust", request.getfixturevalue("sekmet_url")) as over_http:
+        yield over_http
+        async for left in over_http.search("Subscription", {"status": "active"}):
+            await over_http.update({**left, "status": "off"})
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def endpoint() -> str:
+    """An address of its own for each test; nothing is sent there unless something listens."""
+    return f"http://127.0.0.1:9/{uuid4()}/fhir/notify/trust"
+
+
+def subscribed(criteria: str, reference: str, secret: str) -> Subscribed:
+    return Subscribed(epr="trust", criteria=criteria, reference=reference, secret=secret, since=NOW)
+
+
+async def registered(epr: Adapter, endpoint: str) -> list[Resource]:
+    return [one async for one in epr.search("Subscription", {"url": endpoint}) if one["status"] != "off"]
+
+
+async def one(epr: Adapter, store: MemoryStore, endpoint: str, now: datetime) -> Watch:
+    (watch,) = await ensure(epr, store, endpoint, ["Appointment"], now)
+    return watch
+
+
+async def test_a_new_subscription_is_active_and_its_secret_kept(
+    epr: Adapter, store: MemoryStore, endpoint: str
+) -> None:
+    watch = await one(epr, store, endpoint, NOW)
+    assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
+    (there,) = await registered(epr, endpoint)
+    (kept,) = await store.subscriptions("trust")
+    assert kept == subscribed("Appointment?", watch.reference, kept.secret)
+    assert there["criteria"] == "Appointment?"
+    assert there["channel"]["header"] == [f"Authorization: Bearer {kept.secret}"]
+    assert len(kept.secret) >= 32
+
+
+async def test_each_subscription_has_a_secret_of_its_own(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    watches = await ensure(epr, store, endpoint, NEEDED, NOW)
+    assert [watch.standing for watch in watches] == [Standing.ACTIVE] * 3
+    assert len({kept.secret for kept in await store.subscriptions("trust")}) == 3
+
+
+async def test_one_that_stands_is_left_alone(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    (before,) = await registered(epr, endpoint)
+    second = await one(epr, store, endpoint, NOW + MINUTE)
+    assert (second.standing, second.reference, second.gap_since) == (Standing.ACTIVE, first.reference, None)
+    assert await registered(epr, endpoint) == [before]
+    (kept,) = await store.subscriptions("trust")
+    assert kept.since == NOW + MINUTE
+
+
+@pytest.mark.parametrize("stopped", ["error", "off"])
+async def test_one_that_the_epr_stopped_is_renewed_and_the_gap_told(
+    epr: Adapter, store: MemoryStore, endpoint: str, stopped: str
+) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    there = await epr.read(first.reference)
+    assert there is not None
+    await epr.update({**there, "status": stopped})
+    watch = await one(epr, store, endpoint, NOW + MINUTE)
+    assert (watch.standing, watch.reference, watch.gap_since) == (Standing.ACTIVE, first.reference, NOW)
+    assert "stopped" in watch.why
+    assert (await one(epr, store, endpoint, NOW + 2 * MINUTE)).gap_since is None
+    (renewed,) = await registered(epr, endpoint)
+    assert renewed["channel"] == there["channel"]
+
+
+async def test_one_registered_just_before_a_crash_is_found_again(
+    epr: Adapter, store: MemoryStore, endpoint: str
+) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    (kept,) = await store.subscriptions("trust")
+    after_crash = MemoryStore()
+    await after_crash.subscribed(subscribed(kept.criteria, "", kept.secret))
+    watch = await one(epr, after_crash, endpoint, NOW + MINUTE)
+    assert (watch.reference, watch.gap_since) == (first.reference, NOW)
+    assert len(await registered(epr, endpoint)) == 1
+
+
+async def test_one_whose_secret_was_lost_gets_a_new_one(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    emptied = MemoryStore()
+    watch = await one(epr, emptied, endpoint, NOW + MINUTE)
+    (there,) = await registered(epr, endpoint)
+    (kept,) = await emptied.subscriptions("trust")
+    assert watch.reference == first.reference
+    assert there["channel"]["header"] == [f"Authorization: Bearer {kept.secret}"]
+
+
+async def test_one_that_was_deleted_is_registered_anew(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    await store.subscribed(subscribed("Appointment?", "Subscription/gone", "s" * 43))
+    watch = await one(epr, store, endpoint, NOW + MINUTE)
+    assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
+    assert len(await registered(epr, endpoint)) == 1
+
+
+async def test_one_that_leads_elsewhere_is_brought_here(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    watch = await one(epr, store, f"{endpoint}-moved", NOW + MINUTE)
+    assert (watch.reference, watch.gap_since) == (first.reference, NOW)
+    assert await registered(epr, endpoint) == []
+    assert len(await registered(epr, f"{endpoint}-moved")) == 1
+
+
+async def test_of_several_the_same_one_is_kept(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    await one(epr, MemoryStore(), endpoint, NOW)
+    (first,) = await registered(epr, endpoint)
+    await epr.create({name: part for name, part in first.items() if name not in ("id", "meta")})
+    watch = await one(epr, store, endpoint, NOW + MINUTE)
+    assert [there["id"] for there in await registered(epr, endpoint)] == [watch.reference.removeprefix("Subscription/")]
+
+
+async def test_what_the_epr_does_not_offer_is_said(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    types = ("Appointment", "CareTeam")
+    watches = {watch.type: watch.standing for watch in await ensure(epr, store, endpoint, types, NOW)}
+    assert watches == {"Appointment": Standing.ACTIVE, "CareTeam": Standing.NOT_OFFERED}
+    assert "CareTeam" in WHERE_OFFERED
+
+
+async def test_an_epr_without_subscriptions_is_not_asked_for_one(store: MemoryStore, endpoint: str) -> None:
+    class Without(MemoryEpr):
+        async def capability(self) -> Resource:
+            return {"rest": [{"mode": "server", "resource": [{"type": "Appointment"}]}]}
+
+    watch = await one(Without("trust", Fixed()), store, endpoint, NOW)
+    assert watch.standing is Standing.NOT_OFFERED
+
+
+async def test_a_refusal_of_one_does_not_stop_the_others(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    create = epr.create
+
+    async def choosy(resource: Resource) -> Resource:
+        if resource["criteria"] == "Encounter?":
+            raise EprRefused("no Encounters")
+        return await create(resource)
+
+    monkeypatch.setattr(epr, "create", choosy)
+    watches = await ensure(epr, store, endpoint, NEEDED, NOW)
+    assert [watch.standing for watch in watches] == [Standing.ACTIVE, Standing.REFUSED, Standing.ACTIVE]
+    assert watches[1].why == "no Encounters"
+
+
+async def test_one_that_is_not_activated_at_once_keeps_its_gap_until_it_is(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    read = epr.read
+    slow = True
+
+    async def not_yet(reference: str) -> Resource | None:
+        resource = await read(reference)
+        return {**resource, "status": "requested"} if resource and slow else resource
+
+    monkeypatch.setattr(epr, "read", not_yet)
+    assert (await one(epr, store, endpoint, NOW)).standing is Standing.PENDING
+    slow = False
+    watch = await one(epr, store, endpoint, NOW + MINUTE)
+    assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
+    assert (await one(epr, store, endpoint, NOW + 2 * MINUTE)).gap_since is None
+    assert len(await registered(epr, endpoint)) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "matches"),
+    [
+        ("Bearer right", True),
+        ("bearer other", True),
+        ("Bearer wrong", False),
+        ("Basic right", False),
+        ("Bearer", False),
+        ("", False),
+        ("Bearer ríght", False),
+    ],
+)
+def test_the_secret_of_a_notification(header: str, matches: bool) -> None:
+    kept = [subscribed(f"{secret}?", "Subscription/1", secret) for secret in ("right", "other")]
+    assert secret_matches(header, kept) is matches
+    assert not secret_matches(header, [])
+
+
+Notification = tuple[str, str, str, Resource]
+"""Method, path, Authorization header, resource."""
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[tuple[str, asyncio.Queue[Notification]]]:
+    """A notification endpoint: its URL, and what was sent there."""
+    received: asyncio.Queue[Notification] = asyncio.Queue()
+    started = asyncio.Event()
+
+    async def take(request: Request) -> Response:
+        authorization = request.headers.get("authorization", "")
+        await received.put((request.method, request.url.path, authorization, await request.json()))
+        return Response()
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    port = free_port()
+    application = Starlette(routes=[Route("/{path:path}", take, methods=["POST", "PUT"])])
+    server = Announcing(uvicorn.Config(application, port=port, log_level="error", lifespan="off"))
+    running = asyncio.create_task(server.serve())
+    await asyncio.wait_for(started.wait(), 10)
+    try:
+        yield f"http://127.0.0.1:{port}", received
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def test_a_real_server_notifies_with_the_resource_and_the_secret(sekmet_url: str, store: MemoryStore) -> None:
+    async with receiver() as (url, received), FhirEpr("trust", sekmet_url) as epr:
+        endpoint = f"{url}/fhir/notify/trust"
+        await ensure(epr, store, endpoint, ("Appointment", "Encounter"), NOW)
+        appointment = await epr.create(
+            {
+                "resourceType": "Appointment",
+                "status": "noshow",
+                "start": "2026-03-02T09:00:00Z",
+                "end": "2026-03-02T09:30:00Z",
+                "participant": [{"actor": {"reference": f"Patient/{uuid4()}"}, "status": "accepted"}],
+            }
+        )
+        method, path, authorization, resource = await asyncio.wait_for(received.get(), 20)
+        assert (method, path) == ("PUT", f"/fhir/notify/trust/Appointment/{appointment['id']}")
+        assert resource == appointment
+        kept = {one.criteria: one for one in await store.subscriptions("trust")}
+        assert secret_matches(authorization, [kept["Appointment?"]])
+        assert not secret_matches(authorization, [kept["Encounter?"]])
+        for registration in await registered(epr, endpoint):
+            await epr.update({**registration, "status": "off"})
