@@ -1,0 +1,205 @@
+"""One act of one step → one ask: its identity, its deadline, what the service wrote for it, and its answer.
+
+A Task of the EPR answers what the service asked for by its obligation identifier. A Task without one answers the oldest
+ask with its action that was open when it happened; it answers only one, and never one that opens later.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from fhirbridge.core.decision import Standing
+from fhirbridge.core.effects import Key, Kind, Own, Thing, Withdrawal
+from fhirbridge.core.facts import Task
+from fhirbridge.core.findings import Finding
+from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.policy import Act, Pack, Step
+from fhirbridge.core.scene import Answer, Ask, Run, Scene
+from fhirbridge.core.spells import Ending, Sign, contact_cases, happened_at
+from fhirbridge.core.states import is_terminal
+from fhirbridge.core.timeline import History, Record
+
+_ANSWERS = frozenset({"completed", "failed", "rejected"})
+
+REASONS = {
+    Sign.ATTENDED: Withdrawal.RE_ENGAGED,
+    Sign.CONTACT: Withdrawal.RE_ENGAGED,
+    Sign.DISCHARGED: Withdrawal.DISCHARGED,
+    Sign.DECEASED: Withdrawal.DECEASED,
+}
+"""Why something is withdrawn when its run ended by that sign."""
+
+
+class Desk:
+    """Builds the asks of one decision, and hands out each Task of the EPR as an answer only once."""
+
+    def __init__(self, pack: Pack, record: Record, own: Own) -> None:
+        self._pack = pack
+        self._record = record
+        self._own = own
+        self._things: dict[tuple[str, str, str, str], list[Thing]] = defaultdict(list)
+        for thing in own.things.values():
+            if thing.key.pack == pack.name:
+                self._things[_logical(thing.key)].append(thing)
+        self._own_tasks: dict[str, History[Task]] = {}
+        self._loose: dict[str, list[History[Task]]] = defaultdict(list)
+        for task in sorted(record.tasks, key=lambda t: (happened_at(t), t.latest.source)):
+            if task.latest.obligation is not None:
+                self._own_tasks[task.latest.obligation] = task
+            elif task.latest.status in _ANSWERS:
+                for action in task.latest.actions:
+                    self._loose[action].append(task)
+        self._answers: dict[str, Answer] = {}
+        self._used: set[str] = set()
+
+    def ask(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> Ask:
+        """The ask of this act, called for since the finding's instant, with everything known about it."""
+        since = max(finding.since, run.since)
+        key = self._key(scene, run, act)
+        thing, key = self._thing(key, scene)
+        ask = Ask(
+            key=key,
+            identity=thing.identity if thing else of_obligation(key),
+            step=step,
+            act=act,
+            run=run,
+            since=since,
+            due=self._due(thing, step, act, since, run),
+            because=finding.because,
+            thing=thing,
+        )
+        ending = _ending(scene, run, step)
+        if act.kind is Kind.TASK:
+            ask.answer = self._answer(ask, scene, ending)
+            ask.lapsed = _lapsed(ask, ending, scene.now)
+        self._stand(ask, scene, ending)
+        return ask
+
+    # --- what was written ------------------------------------------------------------------------
+
+    def _key(self, scene: Scene, run: Run, act: Act) -> Key:
+        return Key(
+            patient=self._record.patient,
+            case=scene.course.case.id,
+            pack=self._pack.name,
+            kind=act.kind,
+            action=act.action,
+            role=act.role,
+            scope=run.spell.scope,
+            generation=run.generation,
+        )
+
+    def _thing(self, key: Key, scene: Scene) -> tuple[Thing | None, Key]:
+        """What was written for this key, and the key under which it is (or would be) written."""
+        same = self._things.get(_logical(key), [])
+        if not same:
+            return None, key
+        mine = [t for t in same if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
+        for thing in mine:
+            if thing.withdrawn is None:
+                return thing, thing.key
+        if mine:
+            generation = max(key.generation, 1 + max(t.key.generation for t in mine))
+            key = replace(key, generation=generation)
+        identity = of_obligation(key)
+        for thing in same:
+            if thing.withdrawn is None and (identity in thing.covers or self._moved(thing, scene)):
+                return thing, thing.key
+        return None, key
+
+    def _moved(self, thing: Thing, scene: Scene) -> bool:
+        """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
+        if thing.key.scope in {spell.scope for spell in scene.course.spells}:
+            return False
+        ending = scene.spell.ending
+        inside = scene.spell.start < thing.since and (ending is None or thing.since <= ending.at)
+        return inside and (thing.sent is not None or thing.completed is not None or self._touched(thing))
+
+    def _touched(self, thing: Thing) -> bool:
+        task = self._own_tasks.get(thing.identity)
+        return task is not None and task.latest.status != "requested"
+
+    def _due(self, thing: Thing | None, step: Step, act: Act, since: datetime, run: Run) -> datetime | None:
+        if act.due is None:
+            return None
+        if thing is not None and step.id in thing.steps:
+            task = self._own_tasks.get(thing.identity)
+            return (task.latest.due if task else None) or thing.due
+        due = self._pack.calendar.after(run.counted_from if act.due_from_start else since, act.due)
+        return min(due, thing.due) if thing is not None and thing.due is not None else due
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def _answer(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
+        known = self._answers.get(ask.identity)
+        if known is not None:
+            return known
+        own = self._own_tasks.get(ask.identity)
+        closed_by_staff = ask.thing is None or ask.thing.completed is None
+        answer = None
+        if own is not None and is_terminal(Kind.TASK, own.latest.status) and closed_by_staff:
+            answer = _answered(own)
+        answer = answer or self._loose_answer(ask, scene, ending)
+        if answer is not None:
+            self._answers[ask.identity] = answer
+        return answer
+
+    def _loose_answer(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
+        for task in self._loose.get(ask.act.action, ()):
+            happened = happened_at(task)
+            if happened < ask.since or (ending is not None and happened > ending.at):
+                continue
+            reference = task.latest.source.reference
+            cases = self._record.cases
+            if reference in self._used or scene.course.case.id not in contact_cases(task, self._own, cases):
+                continue
+            self._used.add(reference)
+            return _answered(task)
+        return None
+
+    # --- where it stands -------------------------------------------------------------------------
+
+    def _stand(self, ask: Ask, scene: Scene, ending: Ending | None) -> None:
+        if ask.answer is not None:
+            ask.standing = Standing.ANSWERED
+            own = self._own_tasks.get(ask.identity)
+            ask.settled_by = None if own and own.latest.source == ask.answer.source else ask.answer.source
+            return
+        if ask.thing is not None and ask.thing.sent is not None:
+            ask.standing = Standing.ANSWERED
+            return
+        until = ask.step.until.find(scene) if ask.step.until is not None else None
+        if until is not None and until.holds:
+            ask.standing = Standing.ANSWERED
+            ask.settled_by = next((source for reason in until.because for source in reason.sources), None)
+            return
+        if ending is not None and ending.at >= ask.since:
+            ask.standing = Standing.ENDED
+            ask.withdrawal = REASONS[ending.sign]
+
+
+def _logical(key: Key) -> tuple[str, str, str, str]:
+    return key.case, key.kind, key.action, key.role
+
+
+def _answered(task: History[Task]) -> Answer:
+    fact = task.latest
+    return Answer(at=happened_at(task), status=fact.status, outcome=fact.outcome, source=fact.source)
+
+
+def _ending(scene: Scene, run: Run, step: Step) -> Ending | None:
+    """What ends the asks of this step: the end of its run; of the case, where the run's end itself calls for it."""
+    closed = scene.course.closed
+    if step.stands:
+        return closed if closed is not None and closed.sign is Sign.DECEASED else None
+    return closed if step.closing else run.ending
+
+
+def _lapsed(ask: Ask, ending: Ending | None, now: datetime) -> datetime | None:
+    due = ask.due
+    if due is None or due > now or (ending is not None and ending.at <= due):
+        return None
+    return due if ask.answer is None or ask.answer.at > due else None

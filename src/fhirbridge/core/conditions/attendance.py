@@ -1,0 +1,67 @@
+"""Conditions on appointments: missed, seen before, booked again."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from fhirbridge.core.decision import Reason
+from fhirbridge.core.facts import AppointmentState
+from fhirbridge.core.findings import Finding
+from fhirbridge.core.scene import Scene
+from fhirbridge.core.spells import Miss
+
+_TOOK_UP = frozenset(
+    {AppointmentState.BOOKED, AppointmentState.PRESENT, AppointmentState.ATTENDED, AppointmentState.MISSED}
+)
+
+
+class Missed(Struct, frozen=True):
+    """An appointment of this spell was missed, as at least the n-th in a row since the last attendance."""
+
+    consecutive: int
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the clock of the first miss in this spell that completes the row."""
+        streak = scene.spell.streak
+        first = scene.spell.misses[0].at
+        for index, miss in enumerate(streak):
+            if index + 1 < self.consecutive or miss.at < first:
+                continue
+            if miss.clock > scene.now:
+                return Finding(False, changes_at=miss.clock)
+            row = streak[index + 1 - self.consecutive : index + 1]
+            return Finding(True, miss.clock, tuple(_reason(scene, m) for m in row))
+        return Finding(False, because=tuple(_reason(scene, m) for m in scene.spell.misses))
+
+
+def _reason(scene: Scene, miss: Miss) -> Reason:
+    at = scene.calendar.at_time(miss.at)
+    return Reason(f"The appointment on {at} was missed.", (miss.visit.source,))
+
+
+class InReceipt(Struct, frozen=True):
+    """An appointment of this case had been attended before the spell began."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Stands for as long as the spell does."""
+        seen = scene.spell.assessed
+        if seen is None:
+            return Finding(False, because=(Reason("No appointment of this episode has been attended yet."),))
+        return Finding(True, because=(Reason("An earlier appointment of this episode was attended.", (seen,)),))
+
+
+class Booked(Struct, frozen=True):
+    """A new appointment was booked after the miss that started the run."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since that booking became known."""
+        run = scene.run
+        if run is None:
+            return Finding(False)
+        trigger = run.counted_from
+        for visit in scene.course.case.visits:
+            first_known = visit.history.stretches[0].known
+            if visit.at > trigger and first_known > trigger and visit.state in _TOOK_UP:
+                at = scene.calendar.at_time(visit.at)
+                return Finding(True, first_known, (Reason(f"A new appointment is booked for {at}.", (visit.source,)),))
+        return Finding(False, because=(Reason("No new appointment has been booked."),))

@@ -1,0 +1,165 @@
+"""Conditions on how far a run has come: outcomes of its steps, letters sent, time passed, contact made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from fhirbridge.core.calendar import Span
+from fhirbridge.core.decision import Reason
+from fhirbridge.core.findings import Finding, any_of
+from fhirbridge.core.scene import Answer, Ask, Scene
+from fhirbridge.core.spells import Sign
+from fhirbridge.core.vocabulary import ATTEMPT_FAILED
+
+FAILED = "failed"
+FAILED_ON_RECORD = "failed-on-record"
+FINISHED = "finished"
+DONE = "done"
+PROGRESS_WORDS = frozenset({FAILED, FAILED_ON_RECORD, FINISHED, DONE})
+
+
+class OutcomeIs(Struct, frozen=True):
+    """A Task of the step came to one of these ends; see `authoring.OutcomeOf`."""
+
+    step: str
+    wanted: frozenset[str]
+    action: str | None = None
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the outcome's time, or since the due date that lapsed."""
+        state = scene.step(self.step)
+        asks = [a for a in state.asks if self.action in (None, a.act.action)] if state else []
+        if not asks:
+            return Finding(False, because=(Reason(f"The step {self.step} has not been called for."),))
+        return any_of(tuple(self._of(scene, ask) for ask in asks))
+
+    def _of(self, scene: Scene, ask: Ask) -> Finding:
+        answer = ask.answer
+        on_record = answer is not None and self._matches(answer)
+        if FAILED in self.wanted and ask.lapsed is not None and (on_record or answer is None or answer.at > ask.lapsed):
+            at = scene.calendar.at_time(ask.lapsed)
+            return Finding(True, ask.lapsed, (_said(ask, f"was not answered by {at}"),))
+        if answer is not None:
+            return Finding(on_record, answer.at, (_answered(scene, ask, answer),))
+        waiting = ask.due if FAILED in self.wanted else None
+        return Finding(False, ask.since, (_said(ask, "has not been answered yet"),), waiting)
+
+    def _matches(self, answer: Answer) -> bool:
+        if answer.outcome in self.wanted:
+            return True
+        if answer.status in ("cancelled", "entered-in-error"):
+            return False
+        if FINISHED in self.wanted:
+            return True
+        if DONE in self.wanted and answer.status == "completed":
+            return True
+        failed = answer.status in ("failed", "rejected") or answer.outcome is None or answer.outcome in ATTEMPT_FAILED
+        return failed and not self.wanted.isdisjoint((FAILED, FAILED_ON_RECORD))
+
+
+def _said(ask: Ask, words: str) -> Reason:
+    return Reason(f"“{ask.step.title}” {words}.", ask.run.triggers)
+
+
+def _answered(scene: Scene, ask: Ask, answer: Answer) -> Reason:
+    ended = f"{answer.status} with {answer.outcome}" if answer.outcome else f"{answer.status} without an outcome"
+    return Reason(f"“{ask.step.title}” was {ended} on {scene.calendar.at_time(answer.at)}.", (answer.source,))
+
+
+class Reached(Struct, frozen=True):
+    """One of these steps, in any run of this spell, has come due."""
+
+    steps: tuple[str, ...]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first of them did."""
+        found = [state.finding for step in self.steps if (state := scene.step(step)) is not None and state.asks]
+        holding = [f for f in found if f.holds]
+        if holding:
+            first = min(holding, key=lambda f: f.since)
+            return Finding(True, first.since, first.because)
+        return Finding(False, because=(Reason(f"None of {', '.join(self.steps)} has come due."),))
+
+
+class SentAgo(Struct, frozen=True):
+    """The step's Communication was handed over so long ago."""
+
+    step: str
+    ago: Span
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds from that instant on."""
+        state = scene.step(self.step)
+        sent = [a.thing.sent for a in state.asks if a.thing is not None and a.thing.sent is not None] if state else []
+        if not sent:
+            return Finding(False, because=(Reason(f"Nothing has been sent by the step {self.step}."),))
+        first = min(sent)
+        says = f"A letter was sent on {scene.calendar.on_date(first)}, and there has been no contact since."
+        triggers = scene.run.triggers if scene.run else ()
+        return _from(scene.calendar.after(first, self.ago), scene, Reason(says, triggers))
+
+
+class TimePassed(Struct, frozen=True):
+    """So much time has passed since the miss that started the run, or since a step came due."""
+
+    time: Span
+    step: str | None = None
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds from that instant on."""
+        run = scene.run
+        if run is None:
+            return Finding(False)
+        start = run.counted_from
+        if self.step is not None:
+            state = scene.step(self.step)
+            if state is None or not state.asks:
+                return Finding(False, because=(Reason(f"The step {self.step} has not come due."),))
+            start = state.finding.since
+        end = scene.calendar.after(start, self.time)
+        says = f"No contact was made by {scene.calendar.at_time(end)}."
+        return _from(max(end, run.since), scene, Reason(says, run.triggers))
+
+
+def _from(start: datetime, scene: Scene, reason: Reason) -> Finding:
+    ending = scene.spell.ending
+    if start <= scene.now:
+        return Finding(True, start, (reason,))
+    waits = start if ending is None or start < ending.at else None
+    return Finding(False, because=(reason,), changes_at=waits)
+
+
+class ContactMade(Struct, frozen=True):
+    """The patient ended the run: by contact, or by attending as well where `or_attended`."""
+
+    or_attended: bool
+    without: frozenset[str]
+    outcome: str | None
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the contact."""
+        ending = scene.spell.ending
+        if ending is None:
+            return Finding(False, because=(Reason("There has been no contact with the patient."),))
+        counts = ending.sign is Sign.CONTACT or (self.or_attended and ending.sign is Sign.ATTENDED)
+        if ending.outcome in self.without or (self.outcome is not None and ending.outcome != self.outcome):
+            counts = False
+        with_outcome = f" ({ending.outcome})" if ending.outcome else ""
+        says = f"The patient was in contact on {scene.calendar.at_time(ending.at)}{with_outcome}."
+        return Finding(counts, ending.at, (Reason(says, (ending.source,)),))
+
+
+class Running(Struct, frozen=True):
+    """One of these pathways runs, or ran, in this spell."""
+
+    pathways: tuple[str, ...]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first of them started."""
+        runs = [scene.runs[p] for p in self.pathways if p in scene.runs]
+        if not runs:
+            return Finding(False, because=(Reason("No such pathway runs."),))
+        first = min(runs, key=lambda r: r.since)
+        return Finding(True, first.since, first.because)

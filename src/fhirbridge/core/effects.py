@@ -1,0 +1,210 @@
+"""What the service itself did, as facts.
+
+Everything the service decides to do is kept as an effect, in the order in which it was decided, and handed to `decide`
+with the facts of the EPR. Folding the effects gives, for each identity, the `Thing` that was written and what has
+become of it from the service's side. What staff made of it comes back from the EPR as a fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhirbridge.core.facts import Source
+
+
+class Kind(StrEnum):
+    """The resource type of a thing the service writes."""
+
+    TASK = "Task"
+    COMMUNICATION = "Communication"
+    FLAG = "Flag"
+    CARE_PLAN = "CarePlan"
+
+
+class Withdrawal(StrEnum):
+    """Why something was withdrawn (code system `withdrawal`)."""
+
+    RE_ENGAGED = "re-engaged"
+    CORRECTED = "corrected"
+    SUPERSEDED = "superseded"
+    DISCHARGED = "discharged"
+    DECEASED = "deceased"
+    MERGED = "merged"
+    NOT_NEEDED = "not-needed"
+
+
+class Key(Struct, frozen=True):
+    """What makes one obligation the same obligation, however often it is decided.
+
+    `case` is the episode (or stand-in) it belongs to, `scope` what it is anchored on (the spell, the event or the
+    signal period), `occurrence` counts recurrences from 1, `generation` how often its cause was taken back and
+    asserted again.
+    """
+
+    patient: str
+    case: str
+    pack: str
+    kind: Kind
+    action: str
+    role: str
+    scope: str
+    occurrence: int = 1
+    generation: int = 0
+
+
+class Effect(Struct, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):
+    """One thing the service did to the obligation `identity`, at `at`."""
+
+    identity: str
+    at: datetime
+
+
+class Started(Effect, frozen=True, kw_only=True):
+    """A run of a pathway began; `identity` is the run's. It keeps these versions until it is migrated."""
+
+    pack: str
+    version: str
+    pathway: str
+    case: str
+    since: datetime
+    triggers: tuple[Source, ...] = ()
+    """The versions that set it off; when one of them no longer stands, the run was never called for."""
+
+
+class Written(Effect, frozen=True, kw_only=True):
+    """An obligation was decided and put into the outbox, to be created in the EPR."""
+
+    key: Key
+    run: str
+    pathway: str
+    steps: tuple[str, ...]
+    since: datetime
+    due: datetime | None = None
+    priority: str = "routine"
+    evidence: tuple[Source, ...] = ()
+    covers: tuple[str, ...] = ()
+    """Identities of every ask that was joined into this one obligation, its own among them."""
+
+
+class Amended(Effect, frozen=True, kw_only=True):
+    """Another row asks for the same obligation: steps cited, due date or priority changed."""
+
+    steps: tuple[str, ...]
+    covers: tuple[str, ...] = ()
+    due: datetime | None = None
+    priority: str = "routine"
+    evidence: tuple[Source, ...] = ()
+
+
+class Withdrawn(Effect, frozen=True, kw_only=True):
+    """The service took the obligation back."""
+
+    reason: Withdrawal
+
+
+class Completed(Effect, frozen=True, kw_only=True):
+    """The service closed its own obligation because the record answers it; `by` names the answer."""
+
+    by: Source
+    outcome: str | None = None
+
+
+class HandedOver(Effect, frozen=True, kw_only=True):
+    """A Communication was handed to its channel (`sent`)."""
+
+
+class Acknowledged(Effect, frozen=True, kw_only=True):
+    """The receiver confirmed a Communication (`received`)."""
+
+
+AnyEffect = Started | Written | Amended | Withdrawn | Completed | HandedOver | Acknowledged
+
+
+class Thing(Struct, frozen=True, kw_only=True):
+    """One obligation the service wrote, folded from its effects."""
+
+    identity: str
+    key: Key
+    run: str
+    pathway: str
+    steps: tuple[str, ...]
+    since: datetime
+    due: datetime | None
+    priority: str
+    written: datetime
+    evidence: tuple[Source, ...] = ()
+    covers: tuple[str, ...] = ()
+    withdrawn: datetime | None = None
+    reason: Withdrawal | None = None
+    completed: datetime | None = None
+    sent: datetime | None = None
+    received: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Neither withdrawn nor completed by the service itself (staff may still have closed it in the EPR)."""
+        return self.withdrawn is None and self.completed is None
+
+
+class Own(Struct, frozen=True):
+    """All that the service did for one patient: things by identity, runs by identity."""
+
+    things: Mapping[str, Thing]
+    runs: Mapping[str, Started]
+
+
+NOTHING = Own(things={}, runs={})
+
+
+def fold(effects: Iterable[AnyEffect], onto: Own = NOTHING) -> Own:
+    """Fold effects, in the order in which they were decided, into what stands now.
+
+    An effect on an identity that was never written is ignored: its `Written` was rolled back with it.
+    """
+    things = dict(onto.things)
+    runs = dict(onto.runs)
+    for effect in effects:
+        if isinstance(effect, Started):
+            runs.setdefault(effect.identity, effect)
+        elif isinstance(effect, Written):
+            things.setdefault(effect.identity, _thing(effect))
+        elif effect.identity in things:
+            things[effect.identity] = _apply(things[effect.identity], effect)
+    return Own(things=things, runs=runs)
+
+
+def _thing(effect: Written) -> Thing:
+    return Thing(
+        identity=effect.identity,
+        key=effect.key,
+        run=effect.run,
+        pathway=effect.pathway,
+        steps=effect.steps,
+        since=effect.since,
+        due=effect.due,
+        priority=effect.priority,
+        written=effect.at,
+        evidence=effect.evidence,
+        covers=effect.covers,
+    )
+
+
+def _apply(thing: Thing, effect: AnyEffect) -> Thing:
+    match effect:
+        case Amended(steps=steps, due=due, priority=priority, evidence=evidence, covers=covers):
+            return replace(thing, steps=steps, due=due, priority=priority, evidence=evidence, covers=covers)
+        case Withdrawn(at=at, reason=reason):
+            return replace(thing, withdrawn=at, reason=reason)
+        case Completed(at=at):
+            return replace(thing, completed=at)
+        case HandedOver(at=at):
+            return replace(thing, sent=thing.sent or at)
+        case Acknowledged(at=at):
+            return replace(thing, received=thing.received or at)
+        case _:
+            return thing

@@ -1,0 +1,136 @@
+"""Asks → obligations: the same action for the same role in the same case is one obligation, whoever asks for it.
+
+It is due when the earliest asks for it, has the highest priority, cites every row, and stands while any row asks. What
+has been written keeps its identity, its due date and its text; a new ask for it can only tighten them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from fhirbridge.core.calendar import spoken
+from fhirbridge.core.decision import Obligation, Reason, Standing
+from fhirbridge.core.effects import Kind
+from fhirbridge.core.facts import Source
+from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.policy import Pack
+from fhirbridge.core.scene import Ask
+
+_PRIORITIES = ("routine", "urgent", "asap", "stat")
+
+
+def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
+    """The obligations that these asks come to, in the order in which they arose."""
+    groups: dict[object, list[Ask]] = {}
+    loose: list[Ask] = []
+    for ask in asks:
+        if ask.thing is not None:
+            groups.setdefault(ask.thing.identity, []).append(ask)
+        elif ask.standing is Standing.OPEN:
+            loose.append(ask)
+    standing = {_logical(group[0]): name for name, group in groups.items() if _may_take_more(group)}
+    for ask in loose:
+        name = standing.get(_logical(ask), _logical(ask))
+        groups.setdefault(name, []).append(ask)
+    obligations = [_obligation(sorted(group, key=_age), pack, groups) for group in groups.values()]
+    return tuple(sorted(obligations, key=lambda o: (o.since, o.key.kind, o.identity)))
+
+
+def _logical(ask: Ask) -> tuple[str, str, str, str]:
+    return ask.key.case, ask.key.kind, ask.key.action, ask.key.role
+
+
+def _age(ask: Ask) -> tuple[bool, object, int]:
+    return ask.thing is None, ask.since, ask.step.order
+
+
+def _may_take_more(group: list[Ask]) -> bool:
+    thing = group[0].thing
+    open_ = thing is not None and thing.open and thing.sent is None
+    return open_ and _standing(group) is Standing.OPEN
+
+
+def _standing(group: list[Ask]) -> Standing:
+    standings = {ask.standing for ask in group}
+    for standing in (Standing.ANSWERED, Standing.OPEN):
+        if standing in standings:
+            return standing
+    return Standing.ENDED
+
+
+def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -> Obligation:
+    first = group[0]
+    standing = _standing(group)
+    counting = [ask for ask in group if ask.standing is standing]
+    thing = first.thing
+    due = min((due for ask in counting if (due := _asked_due(ask)) is not None), default=first.due)
+    priorities = [ask.act.priority for ask in counting] + ([thing.priority] if thing else [])
+    because = tuple(dict.fromkeys(reason for ask in counting for reason in ask.because))
+    ordered = sorted(counting, key=lambda ask: ask.step.order)
+    covers = tuple(dict.fromkeys((*(thing.covers if thing else ()), *(of_obligation(ask.key) for ask in group))))
+    triggers = first.run.triggers
+    settled = next((ask for ask in counting if ask.standing is Standing.ANSWERED), None)
+    return Obligation(
+        identity=first.identity,
+        key=first.key,
+        run=thing.run if thing else first.run.identity,
+        pathway=first.run.pathway,
+        canonical=pack.canonical,
+        steps=tuple(dict.fromkeys(ask.step.id for ask in ordered)),
+        clauses=tuple(dict.fromkeys(ask.step.row for ask in ordered)),
+        since=first.since,
+        standing=standing,
+        title=first.step.title,
+        description=" ".join(dict.fromkeys(_text(ask, pack) for ask in ordered)),
+        priority=max(priorities, key=_PRIORITIES.index),
+        due=due,
+        medium=first.act.medium,
+        reply_within=first.act.reply_within,
+        because=because,
+        evidence=_evidence(because, triggers),
+        trigger=triggers[-1] if triggers else None,
+        covers=covers,
+        plan=_plan(first, groups),
+        episode=first.key.case if first.key.case.startswith("EpisodeOfCare/") else None,
+        withdrawal=first.withdrawal,
+        answer=settled.settled_by if settled else None,
+        outcome=settled.answer.outcome if settled and settled.answer else None,
+    )
+
+
+def _asked_due(ask: Ask) -> datetime | None:
+    """The deadline this ask contributes: of what is written already, the one that was written."""
+    written = ask.thing is not None and ask.step.id in ask.thing.steps
+    return ask.thing.due if ask.thing is not None and written else ask.due
+
+
+def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tuple[Source, ...]:
+    return tuple(dict.fromkeys((*triggers, *(source for reason in because for source in reason.sources))))
+
+
+def _plan(ask: Ask, groups: dict[object, list[Ask]]) -> str | None:
+    """The CarePlan that the same step writes, if it writes one."""
+    if ask.act.kind is not Kind.TASK:
+        return None
+    for group in groups.values():
+        for other in group:
+            same_step = other.run is ask.run and other.step is ask.step
+            if other.act.kind is Kind.CARE_PLAN and same_step and other.standing is Standing.OPEN:
+                return group[0].identity
+    return None
+
+
+def _text(ask: Ask, pack: Pack) -> str:
+    """The act's text, or the step's title, with the settings and the dates of this case put in."""
+    calendar = pack.calendar
+    words: dict[str, str] = {name: _spoken(value) for name, value in pack.settings.items()}
+    missed = [calendar.on_date(m.at) for m in ask.run.spell.streak if m.clock <= ask.since]
+    words["missed"] = " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
+    words["due"] = calendar.at_time(ask.due) if ask.due else ""
+    words["since"] = calendar.at_time(ask.since)
+    return (ask.act.says or f"{ask.step.title}.").format_map(words).strip()
+
+
+def _spoken(value: str | int) -> str:
+    return spoken(value) if isinstance(value, str) else str(value)

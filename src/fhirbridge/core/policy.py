@@ -1,0 +1,90 @@
+"""A policy pack, checked and ready to decide with: Pack → Pathway → Step → Act, all frozen.
+
+Everything that a running pathway is pinned to is inside: the pack's version, its settings as this service has them, the
+calendar, and what an unrecorded risk counts as.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from fhirbridge.core.authoring import SourceDocument
+from fhirbridge.core.calendar import Calendar, Span
+from fhirbridge.core.effects import Kind
+from fhirbridge.core.findings import Finding
+from fhirbridge.core.scene import Scene
+from fhirbridge.core.vocabulary import BASE
+
+
+class Condition(Protocol):
+    """A compiled condition: asks the scene and answers with a finding."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Whether it holds in this scene, since when, why, and when that may change."""
+        ...
+
+
+class Act(Struct, frozen=True):
+    """One thing to write, for one role ("" where nobody is addressed)."""
+
+    kind: Kind
+    action: str
+    role: str
+    due: Span | None
+    due_words: str
+    due_from_start: bool
+    priority: str
+    medium: str | None
+    reply_within: str | None
+    says: str
+
+
+class Step(Struct, frozen=True):
+    """One step of a pathway; `row` is the ledger row it implements, `order` its place in the pack."""
+
+    id: str
+    row: str
+    clause: str
+    title: str
+    when: Condition | None
+    """None: as soon as the run starts."""
+    until: Condition | None
+    acts: tuple[Act, ...]
+    stands: bool
+    closing: bool
+    """The ending of the run itself calls for it."""
+    order: int
+
+
+class Pathway(Struct, frozen=True):
+    """A pathway; see `authoring.Pathway`."""
+
+    id: str
+    title: str
+    clause: str
+    starts: Condition
+    steps: tuple[Step, ...]
+    once_per: str
+    group: str | None
+
+
+class Pack(Struct, frozen=True):
+    """A policy pack with the settings and the calendar it is applied with."""
+
+    name: str
+    version: str
+    title: str
+    source: SourceDocument
+    settings: dict[str, str | int]
+    pathways: tuple[Pathway, ...]
+    calendar: Calendar
+    risk_when_unrecorded: str = "unknown"
+    late: float = 4 * 3600
+    """Seconds after which clocks run from when a thing became known."""
+
+    @property
+    def canonical(self) -> str:
+        """The PlanDefinition it is published as, with its version."""
+        return f"{BASE}/PlanDefinition/{self.name}|{self.version}"

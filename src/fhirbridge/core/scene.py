@@ -1,0 +1,111 @@
+"""What a condition can see: one case, one spell, one run, at one instant, and what its steps have come to so far.
+
+These values live only while `decide` runs. `Ask` and `Run` are filled in as the steps are worked through in the order
+of the pack; everything that leaves `decide` is frozen.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.decision import Reason, Standing
+from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
+from fhirbridge.core.facts import Source
+from fhirbridge.core.findings import Finding
+from fhirbridge.core.spells import Course, Ending, Spell
+from fhirbridge.core.timeline import Record
+
+if TYPE_CHECKING:
+    from fhirbridge.core.policy import Act, Step
+
+
+class Answer(Struct, frozen=True):
+    """A Task's answer: when, with which R4 status and outcome code, and which version of which Task says so."""
+
+    at: datetime
+    status: str
+    outcome: str | None
+    source: Source
+
+
+class Ask(Struct):
+    """One obligation that one act of one step asks for, while it is being worked out.
+
+    `lapsed` is the due instant when it has passed undone. `thing` is what the service wrote for it, if anything.
+    """
+
+    key: Key
+    identity: str
+    step: Step
+    act: Act
+    run: Run
+    since: datetime
+    due: datetime | None
+    because: tuple[Reason, ...]
+    thing: Thing | None = None
+    answer: Answer | None = None
+    lapsed: datetime | None = None
+    standing: Standing = Standing.OPEN
+    withdrawal: Withdrawal | None = None
+    settled_by: Source | None = None
+
+
+class StepState(Struct):
+    """What a step has come to: its finding, and its asks (none when it is not called for)."""
+
+    finding: Finding
+    asks: list[Ask]
+
+
+class Run(Struct):
+    """One run of a pathway on one spell. `triggers` are the versions that set it off."""
+
+    identity: str
+    pathway: str
+    spell: Spell
+    since: datetime
+    counted_from: datetime
+    """The clock of the miss that set it off."""
+    because: tuple[Reason, ...]
+    triggers: tuple[Source, ...]
+    generation: int
+    steps: dict[str, StepState]
+
+    @property
+    def ending(self) -> Ending | None:
+        """What ended it: the ending of its spell."""
+        return self.spell.ending
+
+
+class Scene(Struct):
+    """Everything a condition may look at.
+
+    `ref` is the instant for which the record is read: now, or the end of the spell if that is past. `runs` are the runs
+    of this spell so far, by pathway. With `complete`, conditions look at everything, even where the answer is settled.
+    """
+
+    record: Record
+    own: Own
+    course: Course
+    spell: Spell
+    now: datetime
+    ref: datetime
+    calendar: Calendar
+    late: float
+    risk_when_unrecorded: str
+    runs: dict[str, Run]
+    run: Run | None = None
+    complete: bool = False
+
+    def step(self, step: str) -> StepState | None:
+        """The state of a step of any run of this spell."""
+        if self.run is not None and step in self.run.steps:
+            return self.run.steps[step]
+        for run in self.runs.values():
+            if step in run.steps:
+                return run.steps[step]
+        return None

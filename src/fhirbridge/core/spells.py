@@ -1,0 +1,213 @@
+"""A case as a sequence of spells: the stretches between one sign of the patient and the next.
+
+A spell begins with the last attendance or contact (or with the case) and ends with the next attendance or contact.
+Runs of pathways are anchored on their spell, not on the miss that set them off, so that a late earlier miss or a
+correction does not restart what staff have begun.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from fhirbridge.core.effects import Own, Thing
+from fhirbridge.core.facts import AppointmentState, Message, Source, Task
+from fhirbridge.core.findings import earliest
+from fhirbridge.core.timeline import BEGINNING, Case, History, Record, Visit, clock, discharged_at
+from fhirbridge.core.vocabulary import CONTACT_MADE, CONTACTS_PATIENT
+
+AT_START = "start"
+"""The scope of the spell that begins with the case itself."""
+
+_ANSWERED = frozenset({"completed", "failed", "rejected"})
+
+
+class Sign(StrEnum):
+    """What brings a spell to its end."""
+
+    ATTENDED = "attended"
+    CONTACT = "contact"
+    DISCHARGED = "discharged"
+    DECEASED = "deceased"
+
+
+class Ending(Struct, frozen=True):
+    """The sign that ended a spell: when, by which resource version, and with which outcome, if it was a Task's.
+
+    `anchor` names it independently of where it is stored, to serve as the next spell's scope.
+    """
+
+    at: datetime
+    sign: Sign
+    source: Source
+    anchor: str
+    outcome: str | None = None
+
+
+class Miss(Struct, frozen=True):
+    """A missed appointment: `at` its start, `clock` the instant deadlines run from."""
+
+    visit: Visit
+    at: datetime
+    clock: datetime
+
+
+class Spell(Struct, frozen=True):
+    """One stretch without a sign of the patient.
+
+    `scope` names what it is anchored on, `start` is that instant (BEGINNING for the first), `ending` what ended it.
+    `assessed`: an appointment of this case had been attended before it. `streak` are the misses since the last
+    attendance up to its end, `misses` those inside it.
+    """
+
+    scope: str
+    start: datetime
+    ending: Ending | None
+    assessed: Source | None
+    misses: tuple[Miss, ...]
+    streak: tuple[Miss, ...]
+    generation: int
+
+
+class Course(Struct, frozen=True):
+    """The spells of a case at one instant, oldest first, and how the case ended, if it did.
+
+    `changes_at`: when another spell or miss appears without anything new being learnt.
+    """
+
+    case: Case
+    spells: tuple[Spell, ...]
+    closed: Ending | None
+    changes_at: datetime | None
+
+
+def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> frozenset[str]:
+    """The cases in which a Task of the EPR counts: its obligation's, those it names, the oldest it answers, or all."""
+    fact = task.latest
+    if fact.obligation is not None:
+        thing = own.things.get(fact.obligation)
+        return frozenset({thing.key.case}) if thing else frozenset()
+    named = {case.id for case in cases if _names(fact.about, case)}
+    if named:
+        return frozenset(named)
+    if len(cases) == 1:
+        return frozenset({cases[0].id})
+    happened = happened_at(task)
+    asked = [t for t in own.things.values() if _open_then(t, fact.actions, happened)]
+    if asked:
+        return frozenset({min(asked, key=lambda t: (t.since, t.identity)).key.case})
+    return frozenset(case.id for case in cases)
+
+
+def happened_at(task: History[Task]) -> datetime:
+    """When the Task was answered: its execution's end, else when its present state became known."""
+    return task.latest.happened or task.since
+
+
+def _open_then(thing: Thing, actions: tuple[str, ...], at: datetime) -> bool:
+    gone = earliest((thing.withdrawn, thing.completed))
+    return thing.key.action in actions and thing.since <= at and (gone is None or at <= gone)
+
+
+def _names(references: tuple[str, ...], case: Case) -> bool:
+    mine = {case.id} | {v.source.reference for v in case.visits} | {e.latest.source.reference for e in case.encounters}
+    return bool(mine.intersection(references))
+
+
+def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
+    """Cut the case into spells, as known at `now`; `late` as for `timeline.clock`."""
+    closed = _closed(case, record, now)
+    horizon = closed.at if closed else now
+    misses = [_miss(v, late) for v in case.visits if v.state is AppointmentState.MISSED]
+    upcoming = [m.at for m in misses if m.at > now] + [m.clock for m in misses if m.at <= now < m.clock]
+    present = [v.over for v in case.visits if v.state is AppointmentState.PRESENT and v.over > now]
+    future = [v.at for v in case.visits if v.state is AppointmentState.ATTENDED and v.at > now]
+    seen = [m for m in misses if m.at <= min(now, horizon)]
+    spells: tuple[Spell, ...] = ()
+    if seen:
+        signs = _signs(case, record, own, min(now, horizon))
+        spells = _spells(case, seen, signs, closed)
+    return Course(case, spells, closed, earliest((*upcoming, *present, *future)))
+
+
+def _miss(visit: Visit, late: float) -> Miss:
+    return Miss(visit, visit.at, clock(visit.at, visit.history.since, late))
+
+
+def _closed(case: Case, record: Record, now: datetime) -> Ending | None:
+    endings = []
+    if case.episode is not None:
+        at = discharged_at(case.episode)
+        if at is not None and at <= now:
+            source = case.episode.latest.source
+            endings.append(Ending(at, Sign.DISCHARGED, source, source.reference))
+    person = record.person
+    if person is not None and person.deceased:
+        endings.append(
+            Ending(person.deceased_at or person.known, Sign.DECEASED, person.source, person.source.reference)
+        )
+    return min(endings, key=lambda e: e.at, default=None)
+
+
+def _signs(case: Case, record: Record, own: Own, until: datetime) -> list[Ending]:
+    """Attendances and contacts of the case up to `until`, oldest first, one for each instant."""
+    signs = [_attended(v) for v in case.visits if v.attended(until)]
+    for message in record.messages:
+        fact = message.latest
+        if fact.from_patient and (not fact.about or not _elsewhere(fact, case, record.cases)):
+            signs.append(Ending(_said_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
+    for task in record.tasks:
+        if _is_contact(task.latest) and case.id in contact_cases(task, own, record.cases):
+            signs.append(_contact(task))
+    by_instant: dict[datetime, Ending] = {}
+    for sign in sorted(signs, key=lambda s: (s.at, s.sign, s.anchor)):
+        if sign.at <= until:
+            by_instant.setdefault(sign.at, sign)
+    return list(by_instant.values())
+
+
+def _attended(visit: Visit) -> Ending:
+    return Ending(visit.at, Sign.ATTENDED, visit.seen or visit.source, visit.source.reference)
+
+
+def _contact(task: History[Task]) -> Ending:
+    fact = task.latest
+    anchor = f"obligation:{fact.obligation}" if fact.obligation else fact.source.reference
+    return Ending(happened_at(task), Sign.CONTACT, fact.source, anchor, fact.outcome)
+
+
+def _is_contact(fact: Task) -> bool:
+    return fact.status in _ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
+
+
+def _said_at(fact: Message) -> datetime:
+    return fact.sent or fact.received or fact.known
+
+
+def _elsewhere(fact: Message, case: Case, cases: tuple[Case, ...]) -> bool:
+    return not _names(fact.about, case) and any(_names(fact.about, other) for other in cases)
+
+
+def _spells(case: Case, misses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Spell, ...]:
+    spells = []
+    start, scope, assessed = BEGINNING, AT_START, None
+    attended_at = BEGINNING
+    for ending in [*signs, closed]:
+        inside = tuple(m for m in misses if m.at > start and (ending is None or m.at <= ending.at))
+        if inside:
+            streak = tuple(m for m in misses if m.at > attended_at and m.at <= inside[-1].at)
+            back = _taken_back(case, start, inside[-1].at)
+            spells.append(Spell(scope, start, ending, assessed, inside, streak, back))
+        if ending is None:
+            break
+        start, scope = ending.at, ending.anchor
+        if ending.sign is Sign.ATTENDED:
+            assessed, attended_at = ending.source, ending.at
+    return tuple(spells)
+
+
+def _taken_back(case: Case, start: datetime, end: datetime) -> int:
+    """How often a miss of this spell was asserted and taken back in the record."""
+    return sum(v.history.taken_back(AppointmentState.MISSED) for v in case.visits if start < v.at <= end)

@@ -1,0 +1,97 @@
+"""One tree of errors, by whose fault it is.
+
+Whoever catches an error wants to know two things: who has to act, and whether trying again can help. The first is the
+branch of the tree; the second is `transient`. Every message says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class FhirbridgeError(Exception):
+    """Root of every error that fhirbridge raises on purpose."""
+
+    transient = False
+    """Whether the same call may succeed later without anybody changing anything."""
+
+
+class SenderError(FhirbridgeError):
+    """What somebody sent or passed in is wrong: bad JSON, a missing element, an impossible date.
+
+    `place` names where (an element, `file:line`), `issue` is the FHIR IssueType code for an OperationOutcome.
+    """
+
+    def __init__(self, message: str, *, place: str = "", issue: str = "invalid") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.message = message
+        self.place = place
+        self.issue = issue
+
+
+class TooLarge(SenderError):
+    """The body is larger, or nested deeper, than the service reads."""
+
+
+class NotKnown(SenderError):
+    """The EPR, pack or mapping that was named does not exist here."""
+
+
+class NotAllowed(SenderError):
+    """The secret is missing or wrong."""
+
+
+class EprError(FhirbridgeError):
+    """The EPR answered something that the service cannot work with."""
+
+
+class EprUnavailable(EprError):
+    """The EPR did not answer, or asked to be left alone for now (429, 5xx).
+
+    `retry_after` is the EPR's own wish in seconds, if it said one.
+    """
+
+    transient = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EprConflict(EprError):
+    """Somebody changed the resource since it was read (409, 412): read again and decide again."""
+
+    transient = True
+
+
+class EprRefused(EprError):
+    """The EPR rejected a write for good (400, 403, 422); `outcome` is its OperationOutcome, if it sent one."""
+
+    def __init__(self, message: str, *, outcome: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class ConfigurationError(FhirbridgeError):
+    """A pack, mapping, directory or setting is wrong; `place` is `file:line` or the setting's name."""
+
+    def __init__(self, message: str, *, place: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.message = message
+        self.place = place
+
+
+class StoreError(FhirbridgeError):
+    """The store cannot do now what was asked; nothing of it was done."""
+
+    transient = True
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, busy or full."""
+
+
+class Overtaken(StoreError):
+    """Another worker took the subject since it was loaded: load it and decide again."""
+
+
+class Defect(FhirbridgeError):
+    """An invariant of fhirbridge itself does not hold: please report it."""

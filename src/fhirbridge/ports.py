@@ -1,0 +1,232 @@
+"""What the service needs from the world, as Protocols. Adapters implement them; tests have in-memory doubles.
+
+The way of one event: a notification becomes `Event`s, `Store.accept` makes them durable, `Store.keep` turns them into
+versions with facts and marks the patient as stale (a timer that is due), `Store.commit` records a decision with its
+effects, its outbox and its next timer in one transaction, and `Store.delivered` records what the EPR made of it.
+All instants are UTC. References are `Type/id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from fhirbridge.core.effects import AnyEffect
+from fhirbridge.core.facts import AnyFact
+from fhirbridge.fhir.notification import Event as Event
+from fhirbridge.fhir.render.outgoing import Outgoing as Outgoing
+
+Resource = dict[str, Any]
+"""A FHIR resource as parsed JSON."""
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """An `Event` in the inbox, not yet digested."""
+
+    row: int
+    epr: str
+    event: Event
+    received: datetime
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """One version of one resource with the fact it gives; unique by (epr, type, id, version)."""
+
+    fact: AnyFact
+    resource: Resource
+
+
+class Subject(Struct, frozen=True):
+    """One patient of one EPR: the unit that is decided, leased and delivered as a whole. `patient` is `Patient/id`."""
+
+    epr: str
+    patient: str
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """An outbox row that waits to be delivered; `attempts` so far."""
+
+    row: int
+    subject: Subject
+    outgoing: Outgoing
+    attempts: int = 0
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What the EPR made of one `Delivery`: the resource's reference and version there, or why it refused it."""
+
+    row: int
+    reference: str = ""
+    version: str = ""
+    refused: str = ""
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """How far a subject had come when it was loaded; a decision made on that basis is committed with it.
+
+    `news` counts the times that new versions were kept, `turn` the leases and commits.
+    """
+
+    news: int = 0
+    turn: int = 0
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """All that is known about a subject: facts of the EPR (every kept version) and our own effects, oldest first.
+
+    `references` gives for each identity that was delivered its `Type/id` in the EPR.
+    """
+
+    facts: tuple[AnyFact, ...]
+    effects: tuple[AnyEffect, ...]
+    references: dict[str, str]
+    revision: Revision = Revision()
+
+
+class Subscribed(Struct, frozen=True, kw_only=True):
+    """A subscription that the service registered at an EPR, and the secret its notifications must carry."""
+
+    epr: str
+    criteria: str
+    reference: str
+    secret: str
+    since: datetime
+
+
+class Clock(Protocol):
+    """Where the edges get the time from; the core is given it."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+        ...
+
+
+class Store(Protocol):
+    """The durable truth: inbox, versions, timers, effects, outbox, subscriptions."""
+
+    async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
+        """Make events durable; when this returns, they survive a crash."""
+        ...
+
+    async def waiting(self, limit: int) -> list[Arrival]:
+        """The oldest events not yet digested."""
+        ...
+
+    async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
+        """In one transaction: keep versions that are new, make their patients due now, close the inbox rows.
+
+        A version without an id of its own is new when its content is. One without a patient makes nobody due.
+        """
+        ...
+
+    async def has_seen(self, subject: Subject) -> bool:
+        """Whether any version about this patient has been kept."""
+        ...
+
+    async def due(self, now: datetime, limit: int) -> list[Subject]:
+        """Subjects whose timer is due and that nobody holds, longest overdue first."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """When `due` has something to give: the earliest timer, for a held subject not before its lease expires."""
+        ...
+
+    def lease(self, subject: Subject, now: datetime) -> AbstractAsyncContextManager[bool]:
+        """Hold the subject for oneself; False when another worker holds it. Ends with the block, or when it expires.
+
+        `load` inside the block: a `commit` of what was loaded before somebody's lease is refused.
+        """
+        ...
+
+    async def load(self, subject: Subject) -> Known:
+        """Everything known about the subject, as of one moment."""
+        ...
+
+    async def commit(
+        self,
+        subject: Subject,
+        *,
+        effects: Sequence[AnyEffect],
+        outgoing: Sequence[Outgoing],
+        wakes_at: datetime | None,
+        decided_at: datetime,
+        revision: Revision,
+    ) -> None:
+        """In one transaction: append effects, fill the outbox, set the timer. `revision` is the loaded `Known`'s.
+
+        A timer that new versions made due since the load stays due.
+
+        Raises:
+            Overtaken: another worker took the subject since it was loaded; nothing was changed.
+        """
+        ...
+
+    async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
+        """Outbox rows that may be tried now, in the order they were decided.
+
+        No row of a subject passes a postponed one before it, and the rows of one subject are never torn apart: the
+        answer exceeds `limit` where one subject alone does.
+        """
+        ...
+
+    async def delivered(self, receipts: Sequence[Receipt], now: datetime) -> None:
+        """Record what the EPR made of them; refused ones become dead letters. Rows already settled stay as they are."""
+        ...
+
+    async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:
+        """Try these rows again not before `until`; counts one attempt more."""
+        ...
+
+    async def subscriptions(self, epr: str) -> list[Subscribed]:
+        """What the service has registered at this EPR."""
+        ...
+
+    async def subscribed(self, subscription: Subscribed) -> None:
+        """Remember a registration; replaces the one with the same EPR and criteria."""
+        ...
+
+
+class Epr(Protocol):
+    """One EPR over FHIR R4. Errors: `EprUnavailable`, `EprConflict`, `EprRefused`, `EprError`."""
+
+    name: str
+
+    async def capability(self) -> Resource:
+        """Its CapabilityStatement (`GET /metadata`)."""
+        ...
+
+    async def read(self, reference: str) -> Resource | None:
+        """The current version of `Type/id`; None when deleted or unknown (404, 410)."""
+        ...
+
+    async def history(self, reference: str) -> list[Resource]:
+        """Every version of `Type/id` the EPR still has, oldest first; empty where it keeps none."""
+        ...
+
+    def search(self, resource_type: str, parameters: dict[str, str]) -> AsyncIterator[Resource]:
+        """All matches, over all pages; pages are followed only inside the EPR's own base URL."""
+        ...
+
+    async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
+        """Carry out the rows of one subject in one transaction; conditional creates, If-Match on changes."""
+        ...
+
+    async def create(self, resource: Resource) -> Resource:
+        """Plain create; the stored resource (used for subscriptions)."""
+        ...
+
+    async def update(self, resource: Resource) -> Resource:
+        """Plain update by id; the stored resource."""
+        ...
+
+
+class Queue(Protocol):
+    """Wakes workers. Messages may be lost, doubled or late at no cost: the rows are the truth."""
+
+    async def wake(self, subjects: Sequence[Subject]) -> None:
+        """Suggest that these subjects be advanced now."""
+        ...
