@@ -64,7 +64,7 @@ class RiskIs(Struct, frozen=True):
 
 
 def risk(scene: Scene) -> tuple[str, datetime, tuple[Reason, ...]]:
-    """What the record says of risk, since when, and why; a person's answer to confirm-pathway outweighs older signals."""
+    """What the record says of risk, since when, and why; an answer to confirm-pathway outweighs older signals."""
     confirmed = _confirmed(scene)
     after = confirmed[1] if confirmed else BEGINNING
     risks = [s for s in spans(scene, RISK_SIGNALS) if s.start > after or confirmed is None]
