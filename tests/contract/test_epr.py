@@ -277,6 +277,28 @@ async def test_something_created_and_changed_in_one_delivery(
     assert (await current(epr, second))["status"] == "completed"
 
 
+async def test_links_across_waves(epr: Adapter, patient: str, new: Callable[[], str]) -> None:
+    the_task, the_plan = new(), new()
+    rows = [
+        create(the_task, task(patient, the_task, basedOn=[{"reference": f"urn:uuid:{the_plan}"}])),
+        change(the_task, {"status": "completed"}),
+        create(the_plan, plan(patient, the_plan), row=3),
+    ]
+    first, _, planned = await epr.deliver(rows, {})
+    assert (await current(epr, first))["basedOn"] == [{"reference": planned.reference}]
+
+
+async def test_a_link_to_what_was_never_written_is_left_out(epr: Adapter, patient: str, new: Callable[[], str]) -> None:
+    identity, never = new(), {"reference": f"urn:uuid:{new()}"}
+    kept = {"reference": "CarePlan/theirs"}
+    row = create(identity, task(patient, identity, basedOn=[never, kept], focus=never, note=[{"text": "As agreed."}]))
+    (receipt,) = await epr.deliver([row], {})
+    stored = await current(epr, receipt)
+    assert stored["basedOn"] == [kept]
+    assert stored["note"] == [{"text": "As agreed."}]
+    assert "focus" not in stored
+
+
 async def test_a_change_that_somebody_overtakes_is_a_conflict(
     epr: Adapter, patient: str, new: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ are left out where they cannot be resolved yet, and added when they can.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
@@ -72,15 +73,15 @@ async def deliver(server: Server, deliveries: Sequence[Delivery], references: Ma
 
 
 def waves(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """The rows in their order, cut so that no identity comes twice in a wave."""
+    """The rows cut so that no identity comes twice in a wave: the first of each identity, the second of each, …"""
     cut: list[list[Delivery]] = []
-    seen: set[str] = set()
+    times: Counter[str] = Counter()
     for delivery in deliveries:
-        if not cut or delivery.outgoing.identity in seen:
+        wave = times[delivery.outgoing.identity]
+        times[delivery.outgoing.identity] += 1
+        if wave == len(cut):
             cut.append([])
-            seen = set()
-        cut[-1].append(delivery)
-        seen.add(delivery.outgoing.identity)
+        cut[wave].append(delivery)
     return cut
 
 
@@ -129,14 +130,15 @@ async def _prepared(
     server: Server, wave: Sequence[Delivery], known: dict[str, str], doubles: Mapping[int, Resource]
 ) -> list[Step]:
     """Read what has to be known and say what to send; `known` grows by what was found."""
-    how = entries.keeping(await server.capability())
+    capability = await server.capability()
+    how = entries.keeping(capability)
     told = await _told(server, wave, how)
     standing = dict(doubles)
     for delivery in wave:
         if delivery.outgoing.verb == "change" and (current := await _current(server, delivery.outgoing, known)):
             standing[delivery.row] = current
     known |= {d.outgoing.identity: entries.reference_of(standing[d.row]) for d in wave if d.row in standing}
-    missing = await _missing(server, wave, known)
+    missing = await _missing(server, wave, known, [kind for kind in Kind if kind in entries.offered(capability)])
     return [_step(_resolved(d, known, missing), standing.get(d.row), told, how) for d in wave]
 
 
@@ -218,13 +220,13 @@ async def _current(server: Server, outgoing: Outgoing, known: Mapping[str, str])
     return await _oldest(server, outgoing.type, entries.obligation_token(outgoing))
 
 
-async def _missing(server: Server, wave: Sequence[Delivery], known: dict[str, str]) -> set[str]:
+async def _missing(server: Server, wave: Sequence[Delivery], known: dict[str, str], kinds: Sequence[Kind]) -> set[str]:
     """Identities referred to that are neither written here nor in the EPR; `known` grows by those found there."""
     created = {delivery.outgoing.identity for delivery in wave if delivery.outgoing.verb == "create"}
     wanted = {identity for delivery in wave for identity in entries.referred(delivery.outgoing.resource)}
     missing = set()
     for identity in sorted(wanted - created - known.keys()):
-        for kind in Kind:
+        for kind in kinds:
             if stored := await _oldest(server, kind, f"{OBLIGATION}|{identity}"):
                 known[identity] = entries.reference_of(stored)
                 break
