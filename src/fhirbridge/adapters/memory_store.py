@@ -1,0 +1,237 @@
+"""`ports.Store` in memory: for dry runs and tests. It means what the durable store means; only a crash loses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+
+from msgspec.structs import replace
+
+from fhirbridge.adapters.store.inbox import check_event
+from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
+from fhirbridge.adapters.store.sql_store import LEASE
+from fhirbridge.adapters.store.version_key import version_key
+from fhirbridge.core.effects import AnyEffect
+from fhirbridge.core.facts import AnyFact
+from fhirbridge.errors import Defect, Overtaken
+from fhirbridge.ports import (
+    Arrival,
+    Delivery,
+    Event,
+    Known,
+    Outgoing,
+    Receipt,
+    Revision,
+    Subject,
+    Subscribed,
+    Version,
+)
+
+
+@dataclass
+class _State:
+    """One subject's timer, lease, counters, facts and effects."""
+
+    wakes_at: datetime | None = None
+    news: int = 0
+    turn: int = 0
+    held_until: datetime | None = None
+    facts: list[AnyFact] = field(default_factory=list)
+    effects: list[AnyEffect] = field(default_factory=list)
+    references: dict[str, str] = field(default_factory=dict)
+
+    def looks_at(self) -> datetime | None:
+        """When somebody may look at the subject next."""
+        if self.wakes_at is None or self.held_until is None:
+            return self.wakes_at
+        return max(self.wakes_at, self.held_until)
+
+
+@dataclass
+class _Row:
+    """One row of the outbox that is not settled."""
+
+    delivery: Delivery
+    not_before: datetime | None = None
+    why: str = ""
+
+
+class MemoryStore:
+    """The in-memory `ports.Store`. `dead` holds the outbox rows that an EPR refused, with its reason."""
+
+    def __init__(self, *, lease: timedelta = LEASE) -> None:
+        self.dead: dict[int, tuple[Outgoing, str]] = {}
+        self._lease = lease
+        self._rows = count(1)
+        self._inbox: dict[int, Arrival] = {}
+        self._versions: set[tuple[str, str, str, str]] = set()
+        self._subjects: dict[Subject, _State] = {}
+        self._outbox: dict[int, _Row] = {}
+        self._settled: set[int] = set()
+        self._subscriptions: dict[tuple[str, str], Subscribed] = {}
+
+    async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
+        """Keep events until they are digested.
+
+        Raises:
+            SenderError: an event's type, id or version is not printable ASCII.
+        """
+        for event in events:
+            check_event(event)
+        for event in events:
+            row = next(self._rows)
+            self._inbox[row] = Arrival(row=row, epr=epr, event=event, received=received)
+
+    async def waiting(self, limit: int) -> list[Arrival]:
+        """The oldest events not yet digested."""
+        return list(self._inbox.values())[:limit]
+
+    async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
+        """Keep versions that are new, make their patients due now, close the inbox rows."""
+        news: set[Subject] = set()
+        for version in versions:
+            fact = version.fact
+            key = (epr, fact.source.type, fact.source.id, version_key(version))
+            if key in self._versions:
+                continue
+            self._versions.add(key)
+            if fact.patient:
+                subject = Subject(epr, fact.patient)
+                self._state(subject).facts.append(fact)
+                news.add(subject)
+        for subject in news:
+            state = self._state(subject)
+            state.news += 1
+            state.wakes_at = _earlier(state.wakes_at, now)
+        for row in digested:
+            self._inbox.pop(row, None)
+
+    async def has_seen(self, subject: Subject) -> bool:
+        """Whether any version about this patient has been kept."""
+        return subject in self._subjects and bool(self._subjects[subject].facts)
+
+    async def due(self, now: datetime, limit: int) -> list[Subject]:
+        """Subjects whose timer is due and that nobody holds, longest overdue first."""
+        found = [
+            (state.wakes_at, subject.epr, subject.patient)
+            for subject, state in self._subjects.items()
+            if state.wakes_at is not None and state.wakes_at <= now and _free(state, now)
+        ]
+        return [Subject(epr, patient) for _, epr, patient in sorted(found)[:limit]]
+
+    async def next_due(self) -> datetime | None:
+        """When `due` has something to give."""
+        found = (state.looks_at() for state in self._subjects.values())
+        return min((instant for instant in found if instant is not None), default=None)
+
+    def lease(self, subject: Subject, now: datetime) -> AbstractAsyncContextManager[bool]:
+        """Hold the subject for oneself; False when another worker holds it."""
+        return self._leased(subject, now)
+
+    @asynccontextmanager
+    async def _leased(self, subject: Subject, now: datetime) -> AsyncIterator[bool]:
+        state = self._state(subject)
+        if not _free(state, now):
+            yield False
+            return
+        state.turn += 1
+        # The object itself is the token: another holder puts another one in its place.
+        mine = state.held_until = now + self._lease
+        try:
+            yield True
+        finally:
+            if state.held_until is mine:
+                state.held_until = None
+
+    async def load(self, subject: Subject) -> Known:
+        """Everything known about the subject."""
+        state = self._subjects.get(subject, _State())
+        return Known(
+            facts=tuple(sorted(state.facts, key=lambda fact: fact.known)),
+            effects=tuple(state.effects),
+            references=dict(sorted(state.references.items())),
+            revision=Revision(news=state.news, turn=state.turn),
+        )
+
+    async def commit(
+        self,
+        subject: Subject,
+        *,
+        effects: Sequence[AnyEffect],
+        outgoing: Sequence[Outgoing],
+        wakes_at: datetime | None,
+        decided_at: datetime,
+        revision: Revision,
+    ) -> None:
+        """Append effects, fill the outbox, set the timer.
+
+        Raises:
+            Overtaken: another worker took the subject since it was loaded.
+        """
+        state = self._state(subject)
+        if state.turn != revision.turn:
+            raise Overtaken("another worker took this subject since it was loaded: load it and decide again")
+        state.turn += 1
+        state.wakes_at = wakes_at if state.news == revision.news else _earlier(state.wakes_at, wakes_at)
+        state.effects.extend(effects)
+        for item in outgoing:
+            row = next(self._rows)
+            self._outbox[row] = _Row(Delivery(row=row, subject=subject, outgoing=item))
+
+    async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
+        """Outbox rows that may be tried now, in the order they were decided."""
+        postponed: set[Subject] = set()
+        ready: list[Delivery] = []
+        for row in self._outbox.values():
+            subject = row.delivery.subject
+            if row.not_before is not None and row.not_before > now:
+                postponed.add(subject)
+            if subject not in postponed:
+                ready.append(row.delivery)
+        return whole_subjects(ready, limit)
+
+    async def delivered(self, receipts: Sequence[Receipt], now: datetime) -> None:
+        """Record what the EPR made of them; refused ones become dead letters."""
+        for receipt in receipts:
+            check_receipt(receipt)
+            if receipt.row not in self._outbox and receipt.row not in self._settled:
+                raise Defect(f"receipts for outbox rows that do not exist: {[receipt.row]}")
+        for receipt in sorted(receipts, key=lambda receipt: receipt.row):
+            row = self._outbox.pop(receipt.row, None)
+            if row is None:
+                continue
+            self._settled.add(receipt.row)
+            if receipt.refused:
+                self.dead[receipt.row] = (row.delivery.outgoing, receipt.refused)
+            else:
+                self._state(row.delivery.subject).references[row.delivery.outgoing.identity] = receipt.reference
+
+    async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:
+        """Try these rows again not before `until`; counts one attempt more."""
+        for number in rows:
+            row = self._outbox.get(number)
+            if row is not None:
+                row.delivery = replace(row.delivery, attempts=row.delivery.attempts + 1)
+                row.not_before, row.why = until, why
+
+    async def subscriptions(self, epr: str) -> list[Subscribed]:
+        """What the service has registered at this EPR."""
+        return [found for (of, _), found in sorted(self._subscriptions.items()) if of == epr]
+
+    async def subscribed(self, subscription: Subscribed) -> None:
+        """Remember a registration; replaces the one with the same EPR and criteria."""
+        self._subscriptions[subscription.epr, subscription.criteria] = subscription
+
+    def _state(self, subject: Subject) -> _State:
+        return self._subjects.setdefault(subject, _State())
+
+
+def _free(state: _State, now: datetime) -> bool:
+    return state.held_until is None or state.held_until <= now
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((instant for instant in (one, other) if instant is not None), default=None)

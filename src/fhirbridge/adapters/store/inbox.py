@@ -1,0 +1,139 @@
+"""Inbox and versions: what came, and what it says. Statements on a connection that the caller opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import RowMapping, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fhirbridge.adapters.store.dialect import insert_into
+from fhirbridge.adapters.store.tables import inbox, versions
+from fhirbridge.adapters.store.version_key import version_key
+from fhirbridge.core.facts import AnyFact
+from fhirbridge.errors import SenderError
+from fhirbridge.ports import Arrival, Event, Subject, Version
+
+Row = dict[str, Any]
+
+_PACK = msgspec.msgpack.Encoder()
+_FACT: msgspec.msgpack.Decoder[AnyFact] = msgspec.msgpack.Decoder(AnyFact)
+_BATCH = 500
+
+
+def check_event(event: Event) -> None:
+    """Refuse text that a database would, before the row shares a transaction with those of other callers.
+
+    Raises:
+        SenderError: type, id or version has characters that FHIR's `id` has not.
+    """
+    for name, text in (("type", event.type), ("id", event.id), ("version", event.version)):
+        if not text.isascii() or not text.isprintable():
+            raise SenderError("only printable ASCII characters can stand here", place=f"event.{name}", issue="value")
+
+
+def arrival_row(epr: str, event: Event, received: datetime) -> Row:
+    """The row of an event.
+
+    Raises:
+        SenderError: see `check_event`.
+    """
+    check_event(event)
+    return {
+        "epr": epr,
+        "type": event.type,
+        "id": event.id,
+        "version": event.version,
+        "resource": None if event.resource is None else _json(event.resource),
+        "deleted": event.deleted,
+        "received": received,
+    }
+
+
+async def add(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Put rows of `arrival_row` into the inbox."""
+    await connection.execute(inbox.insert(), list(rows))
+
+
+async def oldest(connection: AsyncConnection, limit: int) -> list[Arrival]:
+    """The oldest rows not yet digested."""
+    query = select(inbox).where(inbox.c.digested_at.is_(None)).order_by(inbox.c.row).limit(limit)
+    return [_arrival(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _arrival(row: RowMapping) -> Arrival:
+    event = Event(
+        type=row["type"],
+        id=row["id"],
+        version=row["version"],
+        resource=None if row["resource"] is None else msgspec.json.decode(row["resource"]),
+        deleted=row["deleted"],
+    )
+    return Arrival(row=row["row"], epr=row["epr"], event=event, received=row["received"])
+
+
+async def close(connection: AsyncConnection, rows: Sequence[int], now: datetime) -> None:
+    """Mark rows as digested. Locks them in the order of their numbers, so that two workers cannot block each other."""
+    for start in range(0, len(rows), _BATCH):
+        chosen = inbox.c.row.in_(sorted(rows)[start : start + _BATCH])
+        await connection.execute(select(inbox.c.row).where(chosen).order_by(inbox.c.row).with_for_update())
+        await connection.execute(update(inbox).where(chosen, inbox.c.digested_at.is_(None)).values(digested_at=now))
+
+
+async def add_versions(
+    connection: AsyncConnection, epr: str, arrived: Sequence[Version], now: datetime
+) -> set[Subject]:
+    """Keep the versions that are new; the subjects that they are about."""
+    news: set[Subject] = set()
+    rows = sorted((_version_row(epr, version, now) for version in arrived), key=_unique)
+    for start in range(0, len(rows), _BATCH):
+        statement = (
+            insert_into(connection, versions)
+            .values(rows[start : start + _BATCH])
+            .on_conflict_do_nothing(index_elements=["epr", "type", "id", "version"])
+            .returning(versions.c.patient)
+        )
+        news.update(Subject(epr, patient) for patient in (await connection.execute(statement)).scalars() if patient)
+    return news
+
+
+def _version_row(epr: str, version: Version, now: datetime) -> Row:
+    fact = version.fact
+    return {
+        "epr": epr,
+        "type": fact.source.type,
+        "id": fact.source.id,
+        "version": version_key(version),
+        "known": fact.known,
+        "patient": fact.patient,
+        "fact": _PACK.encode(fact),
+        "resource": _json(version.resource),
+        "kept_at": now,
+    }
+
+
+def _unique(row: Row) -> tuple[str, str, str]:
+    return (row["type"], row["id"], row["version"])
+
+
+async def facts_about(connection: AsyncConnection, subject: Subject) -> tuple[AnyFact, ...]:
+    """The facts of every version about the subject, in the order in which they became known."""
+    query = (
+        select(versions.c.fact)
+        .where(versions.c.epr == subject.epr, versions.c.patient == subject.patient)
+        .order_by(versions.c.known, versions.c.row)
+    )
+    return tuple(_FACT.decode(fact) for fact in (await connection.execute(query)).scalars())
+
+
+async def any_about(connection: AsyncConnection, subject: Subject) -> bool:
+    """Whether any version is about the subject."""
+    query = select(exists().where(versions.c.epr == subject.epr, versions.c.patient == subject.patient))
+    return bool((await connection.execute(query)).scalar())
+
+
+def _json(resource: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(resource)

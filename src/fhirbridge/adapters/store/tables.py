@@ -1,0 +1,192 @@
+"""The tables. Resources are JSON, facts and effects msgpack, as bytes: the database keeps them, it does not read them.
+
+What the schema is today; how it became so is in `migrations`. The two are compared by a test.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+_SQLITE_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant: `timestamptz` on PostgreSQL; on SQLite UTC text of fixed width, which sorts as the instants do."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type on this database."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(String(27))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """An aware datetime as the database takes it; a naive one is a mistake of the caller."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise TypeError("an instant needs an offset; pass an aware datetime")
+        instant = value.astimezone(UTC)
+        # strftime does not pad years before 1000, and text of another width would not sort.
+        return instant if dialect.name == "postgresql" else f"{instant.year:04d}{instant.strftime(_SQLITE_FORMAT[2:])}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """An aware datetime in UTC."""
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return datetime.strptime(value, _SQLITE_FORMAT).replace(tzinfo=UTC)
+
+
+# SQLite only numbers rows by itself when the key is a plain INTEGER.
+_ROW = BigInteger().with_variant(Integer, "sqlite")
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=_NAMES)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("resource", LargeBinary),
+    Column("deleted", Boolean, nullable=False),
+    Column("received", Instant, nullable=False),
+    Column("digested_at", Instant),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_inbox_waiting",
+    inbox.c.row,
+    sqlite_where=inbox.c.digested_at.is_(None),
+    postgresql_where=inbox.c.digested_at.is_(None),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    # The version's id, or a hash of its content where it has none (see `version_key`).
+    Column("version", Text, nullable=False),
+    Column("known", Instant, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("fact", LargeBinary, nullable=False),
+    Column("resource", LargeBinary, nullable=False),
+    Column("kept_at", Instant, nullable=False),
+    UniqueConstraint("epr", "type", "id", "version"),
+    sqlite_autoincrement=True,
+)
+Index("ix_versions_epr_patient_known", versions.c.epr, versions.c.patient, versions.c.known)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("patient", Text, primary_key=True),
+    Column("wakes_at", Instant),
+    Column("news", _ROW, nullable=False, server_default=text("0")),
+    Column("turn", _ROW, nullable=False, server_default=text("0")),
+    Column("holder", Text),
+    Column("held_until", Instant),
+)
+Index("ix_subjects_wakes_at", subjects.c.wakes_at)
+Index(
+    "ix_subjects_held_until",
+    subjects.c.held_until,
+    sqlite_where=subjects.c.held_until.is_not(None),
+    postgresql_where=subjects.c.held_until.is_not(None),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("effect", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_effects_epr_patient_row", effects.c.epr, effects.c.patient, effects.c.row)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("outgoing", LargeBinary, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    # pending, delivered or dead
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("not_before", Instant),
+    Column("last_error", Text, nullable=False, server_default=text("''")),
+    Column("settled_at", Instant),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_outbox_pending",
+    outbox.c.epr,
+    outbox.c.patient,
+    outbox.c.row,
+    sqlite_where=outbox.c.state == "pending",
+    postgresql_where=outbox.c.state == "pending",
+)
+
+written = Table(
+    "written",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("patient", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("version", Text, nullable=False),
+)
+Index("ix_written_epr_patient", written.c.epr, written.c.patient)
+Index("ix_written_epr_reference", written.c.epr, written.c.reference)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("criteria", Text, primary_key=True),
+    Column("reference", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
