@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fhirbridge import __version__
+from fhirbridge.cli.serve import serve, worker
 
 app = typer.Typer(name="fhirbridge", no_args_is_help=True, add_completion=False)
 
@@ -22,6 +23,10 @@ def _root(
     ] = False,
 ) -> None:
     """Watch an EPR for missed appointments and ending care, and see that the service's own policy is followed."""
+
+
+app.command()(serve)
+app.command()(worker)
 
 
 def main() -> None:

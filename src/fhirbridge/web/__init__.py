@@ -1,1 +1,3 @@
-"""The HTTP edge: notifications, the read-only FHIR view, health and the console."""
+"""The service over HTTP: notifications from EPRs, and health."""
+
+from fhirbridge.web.application import application as application

@@ -1,0 +1,142 @@
+"""`serve` and `worker`: the service itself, embedded in one process or scaled out over a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from fhirbridge import worker as celery_worker
+from fhirbridge.adapters.queue import CeleryQueue, celery_app
+from fhirbridge.errors import ConfigurationError, FhirbridgeError
+from fhirbridge.service import run_forever
+from fhirbridge.settings import Settings, read_settings
+from fhirbridge.web import application
+from fhirbridge.wiring import Runtime, built, watch
+
+Config = Annotated[Path | None, typer.Option("--config", help="A file with settings, in TOML or YAML.")]
+
+WRONG = 2
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(config: Config = None) -> None:
+    """Take notifications and write what the policy asks for; with a broker, leave the work to the workers."""
+    settings = _settings(config)
+    try:
+        asyncio.run(_serve(settings))
+    except ConfigurationError as error:
+        raise _wrong(error) from None
+
+
+def worker(config: Config = None) -> None:
+    """Work for a service that is scaled out: advance patients and deliver, as the queue and the timers say."""
+    settings = _settings(config)
+    try:
+        celery_worker.run(settings)
+    except ConfigurationError as error:
+        raise _wrong(error) from None
+
+
+def configure_log(level: str) -> None:
+    """One JSON object a line to standard error, ours and the libraries' alike; tracebacks without values."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        settings = read_settings(config)
+    except ConfigurationError as error:
+        raise _wrong(error) from None
+    configure_log(settings.log_level)
+    return settings
+
+
+def _wrong(error: FhirbridgeError) -> typer.Exit:
+    typer.echo(f"fhirbridge: {error}", err=True)
+    return typer.Exit(WRONG)
+
+
+async def _serve(settings: Settings) -> None:
+    listening = _listen(settings)
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    async with built(settings) as runtime:
+        server = uvicorn.Server(
+            uvicorn.Config(application(runtime), log_config=None, access_log=False, timeout_graceful_shutdown=10)
+        )
+        stop = asyncio.Event()
+        background = [
+            asyncio.create_task(_run(runtime, stop), name="turns"),
+            asyncio.create_task(watch(runtime, stop), name="subscriptions"),
+        ]
+        for task in background:
+            # A service that only takes in and does nothing would look healthy; better to be restarted.
+            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        _log.info("listening", host=settings.host, port=settings.port, eprs=sorted(settings.eprs))
+        await server.serve(sockets=[listening])
+        stop.set()
+        await asyncio.gather(*background)
+
+
+async def _run(runtime: Runtime, stop: asyncio.Event) -> None:
+    service = runtime.service
+    if runtime.settings.broker_url:
+        queue = CeleryQueue(celery_app(runtime.settings.broker_url))
+
+        async def turn() -> bool:
+            return await service.take_in(queue)
+
+    else:
+        turn = service.work_through
+    await run_forever(
+        turn,
+        stop=stop,
+        woken=runtime.woken,
+        clock=runtime.clock,
+        next_due=service.next_due,
+        poll=timedelta(seconds=runtime.settings.poll),
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Listen before anything else, so that no notification of a subscription just made finds a closed door."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}", place="port"
+        ) from None

@@ -1,0 +1,101 @@
+"""Carrying out what was decided: outbox rows to the EPR, and what it made of them back into the store.
+
+A row may be sent twice, after a crash or by two workers: the EPR's side of it is idempotent. It is never dropped: it is
+postponed, or becomes a dead letter with the EPR's reason, for a person to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import structlog
+
+from fhirbridge.errors import EprConflict, EprError, EprUnavailable
+from fhirbridge.ports import Clock, Delivery, Store, Subject
+from fhirbridge.service import reading
+from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
+from fhirbridge.service.pauses import Pauses, wait
+from fhirbridge.service.site import Site, shown
+
+BATCH = 200
+
+_log = structlog.get_logger(__name__)
+
+
+async def deliver(store: Store, sites: Mapping[str, Site], clock: Clock, pauses: Pauses) -> int:
+    """Deliver a batch of the outbox; how many rows found their end.
+
+    Raises:
+        StoreUnavailable: what was sent but not recorded will be sent again, to no effect.
+    """
+    rows = await store.undelivered(clock.now(), BATCH)
+    of_subject: dict[Subject, list[Delivery]] = {}
+    for row in rows:
+        if row.subject.epr in sites:
+            of_subject.setdefault(row.subject, []).append(row)
+
+    async def one(subject: Subject) -> int:
+        return await _deliver_to(store, sites[subject.epr], subject, of_subject[subject], clock, pauses)
+
+    return sum(await reading.each(of_subject, one))
+
+
+async def _deliver_to(
+    store: Store, site: Site, subject: Subject, rows: Sequence[Delivery], clock: Clock, pauses: Pauses
+) -> int:
+    numbers = [row.row for row in rows]
+    if until := pauses.until(subject.epr, clock.now()):
+        await store.postpone(numbers, until, "the EPR is left alone for now")
+        return 0
+    async with store.lease(subject, clock.now()) as held:
+        if not held:
+            return 0
+        known = await store.load(subject)
+        try:
+            receipts = await site.epr.deliver(rows, known.references)
+        except EprError as error:
+            await _failed(store, site, rows, known.references, error, clock, pauses)
+            return 0
+        await store.delivered(receipts, clock.now())
+    pauses.succeeded(subject.epr)
+    refused = [receipt for receipt in receipts if receipt.refused]
+    DELIVERED.labels(subject.epr).inc(len(receipts) - len(refused))
+    DEAD_LETTERS.labels(subject.epr).inc(len(refused))
+    for receipt in refused:
+        _log.error("the EPR refused a write", epr=subject.epr, subject=shown(subject), row=receipt.row)
+    return len(receipts)
+
+
+async def _failed(
+    store: Store,
+    site: Site,
+    rows: Sequence[Delivery],
+    references: Mapping[str, str],
+    error: EprError,
+    clock: Clock,
+    pauses: Pauses,
+) -> None:
+    now = clock.now()
+    subject = rows[0].subject
+    FAILURES.labels("deliver", type(error).__name__).inc()
+    _log.warning("not delivered; it will be tried again", epr=subject.epr, subject=shown(subject), why=str(error))
+    if isinstance(error, EprConflict):
+        await _look_again(store, site, rows, references, now)
+        until = now + wait(max(row.attempts for row in rows) + 1)
+    else:
+        until = pauses.failed(subject.epr, now, error.retry_after if isinstance(error, EprUnavailable) else None)
+    await store.postpone([row.row for row in rows], until, type(error).__name__)
+
+
+async def _look_again(
+    store: Store, site: Site, rows: Sequence[Delivery], references: Mapping[str, str], now: datetime
+) -> None:
+    """Learn what somebody made of the resources meanwhile: news about them makes the patient due."""
+    changed = [references[row.outgoing.identity] for row in rows if row.outgoing.identity in references]
+    try:
+        found = [await site.epr.read(reference) for reference in dict.fromkeys(changed)]
+    except EprError as error:
+        _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=str(error))
+        return
+    await store.keep(site.epr.name, reading.facts_in(site, filter(None, found)), (), now)

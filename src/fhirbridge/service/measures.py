@@ -1,0 +1,16 @@
+"""What the service counts, for Prometheus. Labels are names from the configuration and FHIR types, never a patient."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+EVENTS = Counter("fhirbridge_events_total", "Events accepted into the inbox", ["epr"])
+REFUSED = Counter("fhirbridge_notifications_refused_total", "Notifications answered with an error", ["status"])
+DIGESTED = Counter("fhirbridge_events_digested_total", "Inbox rows closed", ["epr"])
+SKIPPED = Counter("fhirbridge_resources_skipped_total", "Resources the service has no use for", ["epr", "type"])
+UNREADABLE = Counter("fhirbridge_resources_unreadable_total", "Resources no fact could be made of", ["epr", "type"])
+DECISIONS = Counter("fhirbridge_decisions_total", "Decisions committed", ["epr"])
+WRITES = Counter("fhirbridge_writes_total", "Writes decided", ["epr", "type", "verb"])
+DELIVERED = Counter("fhirbridge_deliveries_total", "Outbox rows the EPR accepted", ["epr"])
+DEAD_LETTERS = Counter("fhirbridge_dead_letters_total", "Outbox rows the EPR refused for good", ["epr"])
+FAILURES = Counter("fhirbridge_failures_total", "What went wrong in the background", ["doing", "error"])

@@ -1,0 +1,52 @@
+"""Who is left alone for now: an EPR that does not answer, a subject whose decision failed.
+
+Held in memory, because it may be forgotten: after a restart the worst is one call too many. What must not be
+forgotten, the outbox rows themselves, are postponed in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import datetime, timedelta
+
+FIRST = 1.0
+LONGEST = 300.0
+
+
+def wait(failures: int, retry_after: float | None = None) -> timedelta:
+    """How long to wait after so many failures in a row: 1 s, 2 s, 4 s … 5 minutes, and no less than was asked for."""
+    doubled = FIRST * 2.0 ** min(max(failures - 1, 0), 16)
+    return timedelta(seconds=max(min(doubled, LONGEST), retry_after or 0.0))
+
+
+class Pauses:
+    """Failures in a row, and until when to wait, by whatever names the one who failed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[int, datetime]] = {}
+
+    def failed(self, who: Hashable, now: datetime, retry_after: float | None = None) -> datetime:
+        """Count one more failure; the instant before which not to try again.
+
+        Calls that were under way together count as one failure: the pause of the first still runs.
+        """
+        failures, until = self._kept.get(who, (0, now))
+        if now >= until:
+            failures += 1
+            until = now
+        until = max(until, now + wait(failures, retry_after))
+        self._kept[who] = (failures, until)
+        return until
+
+    def succeeded(self, who: Hashable) -> None:
+        """Forget the failures."""
+        self._kept.pop(who, None)
+
+    def until(self, who: Hashable, now: datetime) -> datetime | None:
+        """When the pause ends; None when there is none."""
+        _, until = self._kept.get(who, (0, now))
+        return until if until > now else None
+
+    def next_end(self, now: datetime) -> datetime | None:
+        """When the first of the pauses ends."""
+        return min((until for _, until in self._kept.values() if until > now), default=None)

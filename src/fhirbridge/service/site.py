@@ -1,0 +1,33 @@
+"""One EPR as the service sees it, and how its patients are named where no patient data may stand."""
+
+from __future__ import annotations
+
+import hashlib
+
+from msgspec import Struct
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.policy import Pack
+from fhirbridge.fhir.directory import Directory
+from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.ports import Epr, Subject
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """An EPR with everything that decides how its patients are treated.
+
+    `packs` are the policies that apply to them, in order. `trust_payload`: believe what a notification carries where
+    the EPR itself cannot be asked for it (an integration engine that only pushes).
+    """
+
+    epr: Epr
+    mapping: Mapping
+    packs: tuple[Pack, ...]
+    calendar: Calendar = Calendar()
+    directory: Directory = Directory()
+    trust_payload: bool = False
+
+
+def shown(subject: Subject) -> str:
+    """A short name of the subject for logs: the same for the same patient, and nothing about them."""
+    return hashlib.sha256(f"{subject.epr}\n{subject.patient}".encode()).hexdigest()[:12]

@@ -1,0 +1,146 @@
+"""What a trust may set, read once and frozen.
+
+From the environment (`FHIRBRIDGE_…`, `__` between levels) and from a file in TOML or YAML; the environment wins. What
+is wrong is refused by its name, before anything is started. Secrets never show in a message or a log.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fhirbridge.errors import ConfigurationError
+
+PREFIX = "FHIRBRIDGE_"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
+Risk = Annotated[str, StringConstraints(pattern=r"^(unknown|none|identified)$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EprSettings(_Section):
+    """One EPR. `notify_secret` is for a sender that no subscription of ours gave a secret to (an integration engine).
+
+    `packs` are the policies for its patients; empty means those of the service. `trust_payload`: believe notifications
+    where the EPR cannot be asked.
+    """
+
+    base_url: HttpUrl
+    mapping: str = "uk-core"
+    token: SecretStr | None = None
+    notify_secret: SecretStr | None = None
+    trust_payload: bool = False
+    subscribe: bool = True
+    packs: tuple[str, ...] = ()
+
+
+class Limits(_Section):
+    """What a request may be: `body` in bytes, `depth` in levels of JSON."""
+
+    body: int = Field(default=5_000_000, ge=1_000)
+    depth: int = Field(default=64, ge=8)
+
+
+class Settings(BaseSettings):
+    """All settings of one service. Durations are in seconds.
+
+    `overrides` gives, for each pack, new values of its settings. `risk_when_unrecorded` is what silence about risk
+    means in this service. `public_url` is where EPRs reach it; by default the host and port it listens on.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    database_url: str = "sqlite:///fhirbridge.db"
+    broker_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: HttpUrl | None = None
+    eprs: dict[Name, EprSettings] = {}
+    packs: tuple[str, ...] = ("rdash-disengagement",)
+    overrides: dict[str, dict[str, str | int]] = {}
+    risk_when_unrecorded: Risk = "unknown"
+    zone: str = "Europe/London"
+    holidays: str = "ENG"
+    lease: float = Field(default=60.0, gt=0)
+    poll: float = Field(default=1.0, gt=0)
+    check_subscriptions: float = Field(default=300.0, gt=0)
+    worker_processes: int = Field(default=2, ge=0)
+    limits: Limits = Limits()
+    log_level: Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")] = "info"
+
+    @field_validator("broker_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("write redis://HOST:PORT/DATABASE")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file, which comes in as the initial values."""
+        return env_settings, init_settings
+
+    @property
+    def reached_at(self) -> str:
+        """The URL by which EPRs reach the service, without a slash at its end."""
+        return str(self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def read_settings(config: Path | None = None) -> Settings:
+    """The settings from the environment and, if given, a file (`.toml`, `.yaml`, `.yml`).
+
+    Raises:
+        ConfigurationError: names the setting or the file.
+    """
+    values = _from_file(config) if config else {}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise ConfigurationError(_said(first["msg"]), place=name) from None
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", place=str(path)) from None
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"is not TOML or YAML: {' '.join(str(error).split())[:200]}", place=str(path)
+        ) from None
+    if not isinstance(values, dict):
+        raise ConfigurationError("holds no settings: write NAME: VALUE", place=str(path))
+    return values

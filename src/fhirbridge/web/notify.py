@@ -1,0 +1,102 @@
+"""Where EPRs tell that something changed. Plain Starlette: an EPR waits for the answer, and there are many of them.
+
+The order of the checks is the order of their cost: is the EPR known, is the sender who it says, is the body of a size
+to read; only then is it read. 2xx is answered once the events are durable.
+"""
+
+from __future__ import annotations
+
+import hmac
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fhirbridge.adapters.feeds.rest_hook import secret_matches
+from fhirbridge.errors import NotAllowed, NotKnown, SenderError
+from fhirbridge.fhir import notification
+from fhirbridge.fhir.notification import Notification
+from fhirbridge.web.outcomes import FHIR_JSON
+from fhirbridge.wiring import Runtime
+
+
+def routes(runtime: Runtime) -> list[Route]:
+    """`POST /fhir/notify/{epr}`, `PUT` and `DELETE /fhir/notify/{epr}/{type}/{id}`."""
+    return [
+        Route("/fhir/notify/{epr}", Notify(runtime).posted, methods=["POST"]),
+        Route("/fhir/notify/{epr}/{type}/{id}", Notify(runtime).named, methods=["PUT", "DELETE"]),
+    ]
+
+
+class Notify:
+    """The two endpoints over one service."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._limits = runtime.settings.limits
+
+    async def posted(self, request: Request) -> Response:
+        """A rest-hook without a path of its own, or a notification Bundle."""
+        epr = await self._admitted(request)
+        body = await self._body(request)
+        return await self._ingested(
+            epr, notification.posted(body, max_bytes=self._limits.body, max_depth=self._limits.depth)
+        )
+
+    async def named(self, request: Request) -> Response:
+        """A rest-hook that names the resource in its path."""
+        epr = await self._admitted(request)
+        kind, identity = request.path_params["type"], request.path_params["id"]
+        if request.method == "DELETE":
+            return await self._ingested(epr, notification.deleted(kind, identity))
+        body = await self._body(request)
+        return await self._ingested(
+            epr, notification.put(kind, identity, body, max_bytes=self._limits.body, max_depth=self._limits.depth)
+        )
+
+    async def _ingested(self, epr: str, told: Notification) -> Response:
+        if await self._runtime.service.ingest(epr, told):
+            self._runtime.woken.set()
+        # Some EPRs (HAPI among them) take an answer without a FHIR body for a failure.
+        return Response(
+            b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}',
+            status_code=HTTPStatus.OK,
+            media_type=FHIR_JSON,
+        )
+
+    async def _admitted(self, request: Request) -> str:
+        """The EPR's name, if the request carries a secret of it: in `Authorization: Bearer …`."""
+        epr = str(request.path_params["epr"])
+        configured = self._runtime.settings.eprs.get(epr)
+        if configured is None:
+            raise NotKnown(f"no EPR is configured under the name {epr[:60]!r}")
+        presented = request.headers.get("Authorization", "")
+        wanted = configured.notify_secret
+        if wanted and hmac.compare_digest(presented.encode(), f"Bearer {wanted.get_secret_value()}".encode()):
+            return epr
+        if not secret_matches(presented, await self._runtime.store.subscriptions(epr)):
+            raise NotAllowed(
+                "the secret is missing or wrong; send the subscription's Authorization header", issue="login"
+            )
+        return epr
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, which is not kept beyond the limit, whatever its Content-Length says."""
+        limit = self._limits.body
+        too_large = HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {limit} bytes; send resources singly"
+        )
+        told = request.headers.get("Content-Length", "")
+        if told.isascii() and told.isdecimal() and int(told) > limit:
+            raise too_large
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+        except ClientDisconnect:
+            raise SenderError("the connection was closed before the body was complete") from None
+        return bytes(body)

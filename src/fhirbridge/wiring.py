@@ -1,0 +1,185 @@
+"""The one place that builds adapters from settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+
+import holidays
+import structlog
+import yaml
+
+from fhirbridge.adapters.epr import BearerToken, FhirEpr
+from fhirbridge.adapters.feeds.rest_hook import NEEDED, Standing, Watch, ensure
+from fhirbridge.adapters.store import open_store
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.policy import Pack
+from fhirbridge.errors import ConfigurationError, EprError, EprRefused, FhirbridgeError, NotKnown
+from fhirbridge.fhir.directory import Directory, read_directory
+from fhirbridge.fhir.mapping import Mapping as FhirMapping
+from fhirbridge.packs.loading import load_pack
+from fhirbridge.ports import Clock, Store
+from fhirbridge.service import Service, Site
+from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.shipped import folder
+
+HOLIDAY_YEARS = range(2015, 2041)
+
+_log = structlog.get_logger(__name__)
+
+
+class SystemClock:
+    """The time of the machine, UTC."""
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A service that is built, with what the edges need beside it.
+
+    `unready` says by name what is not ready, and why; empty when the service can do its work. `woken` rings when there
+    is something in the inbox.
+    """
+
+    settings: Settings
+    service: Service
+    store: Store
+    clock: Clock
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    unready: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
+    """Build the service; everything it holds is closed with the block.
+
+    Raises:
+        ConfigurationError: a setting, pack, mapping or directory is wrong.
+        StoreUnavailable: the database does not answer.
+    """
+    calendar = calendar_of(settings.zone, settings.holidays)
+    names = {name for epr in settings.eprs.values() for name in epr.packs or settings.packs}
+    packs = {name: _pack(name, settings, calendar) for name in sorted(names | set(settings.packs))}
+    time = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
+        stack.push_async_callback(store.close)
+        sites = {}
+        for name, one in settings.eprs.items():
+            auth = BearerToken(one.token.get_secret_value()) if one.token else None
+            epr = await stack.enter_async_context(FhirEpr(name, str(one.base_url), auth=auth))
+            mapping = _mapping(name, one)
+            sites[name] = Site(
+                epr=epr,
+                mapping=mapping,
+                packs=tuple(packs[pack] for pack in one.packs or settings.packs),
+                calendar=calendar,
+                directory=_directory(mapping),
+                trust_payload=one.trust_payload,
+            )
+        yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
+
+
+def calendar_of(zone: str, region: str) -> Calendar:
+    """Local time, and the bank holidays of a region of the United Kingdom (`ENG`, `SCT`, `WLS`, `NIR`).
+
+    Raises:
+        ConfigurationError: there is no such region.
+    """
+    try:
+        days = holidays.country_holidays("GB", subdiv=region, years=HOLIDAY_YEARS)
+    except NotImplementedError:
+        raise ConfigurationError(
+            f"{region!r} is no region of the United Kingdom; write ENG, SCT, WLS or NIR", place="holidays"
+        ) from None
+    listed = frozenset(date(day.year, day.month, day.day) for day in days)
+    return Calendar(zone=zone, holidays=listed, version=f"holidays {version('holidays')} GB-{region}")
+
+
+def _pack(name: str, settings: Settings, calendar: Calendar) -> Pack:
+    return load_pack(
+        name,
+        overrides=settings.overrides.get(name, {}),
+        calendar=calendar,
+        risk_when_unrecorded=settings.risk_when_unrecorded,
+    )
+
+
+def _mapping(epr: str, one: EprSettings) -> FhirMapping:
+    try:
+        return FhirMapping.load(one.mapping, [folder("mappings")])
+    except NotKnown as error:
+        raise ConfigurationError(str(error), place=f"eprs.{epr}.mapping") from error
+
+
+def _directory(mapping: FhirMapping) -> Directory:
+    """The directory beside the mapping, else of the one it extends; empty where there is none."""
+    beside = (file.with_name("directory.yaml") for file in mapping.files)
+    file = next((file for file in beside if file.is_file()), None)
+    if file is None:
+        return Directory()
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(" ".join(str(error).split()), place=str(file)) from None
+    return read_directory(data or {}, str(file))
+
+
+async def watch(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Ensure the subscriptions at every EPR, again and again, and read what they may have missed."""
+    every = runtime.settings.check_subscriptions
+    while not stop.is_set():
+        soon = every
+        for name, one in runtime.settings.eprs.items():
+            if one.subscribe and not await _watch_one(runtime, name):
+                soon = min(every, 5.0)
+        try:
+            await asyncio.wait_for(stop.wait(), soon)
+        except TimeoutError:
+            continue
+
+
+async def _watch_one(runtime: Runtime, name: str) -> bool:
+    site = runtime.service.sites[name]
+    endpoint = f"{runtime.settings.reached_at}/fhir/notify/{name}"
+    place = f"subscriptions at {name}"
+    try:
+        watches = await ensure(
+            site.epr, runtime.store, endpoint, sorted(site.mapping.resource_types), runtime.clock.now()
+        )
+        for one in watches:
+            await _catch_up(runtime, name, one)
+    except FhirbridgeError as error:
+        if not isinstance(error, EprError) and not error.transient:
+            raise
+        runtime.unready[place] = str(error)
+        _log.warning("subscriptions could not be checked", epr=name, why=str(error))
+        return False
+    blind = [f"{one.type}: {one.why or one.standing}" for one in watches if _is_missing(one)]
+    if blind:
+        runtime.unready[place] = "; ".join(blind)
+    else:
+        runtime.unready.pop(place, None)
+    return not blind
+
+
+def _is_missing(one: Watch) -> bool:
+    return one.type in NEEDED and one.standing is not Standing.ACTIVE
+
+
+async def _catch_up(runtime: Runtime, name: str, one: Watch) -> None:
+    if one.gap_since is None or one.standing is not Standing.ACTIVE:
+        return
+    try:
+        found = await runtime.service.catch_up(name, one.type, one.gap_since)
+    except EprRefused as refusal:
+        _log.warning("the EPR cannot say what changed", epr=name, type=one.type, why=str(refusal))
+        return
+    _log.info("read what may not have been notified", epr=name, type=one.type, events=found)

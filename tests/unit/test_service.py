@@ -1,0 +1,374 @@
+"""The whole way of an event over the in-memory doubles: from what staff enter in the EPR to what stands there after."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from fhirbridge.adapters.memory_epr import MemoryEpr
+from fhirbridge.adapters.memory_store import MemoryStore
+from fhirbridge.core.vocabulary import BASE
+from fhirbridge.errors import EprConflict, EprRefused, EprUnavailable, NotKnown
+from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.fhir.notification import Event, Notification
+from fhirbridge.packs.loading import load_pack
+from fhirbridge.ports import Delivery, Receipt, Resource, Subject
+from fhirbridge.service import Service, Site, shown
+from fhirbridge.shipped import folder
+from fhirbridge.wiring import calendar_of
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+PATIENT = Subject("main", "Patient/p1")
+CALENDAR = calendar_of("Europe/London", "ENG")
+MAPPING = Mapping.load("uk-core", [folder("mappings")])
+PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class Epr(MemoryEpr):
+    """An EPR that can be told to fail, and counts how often it was asked to write."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("main", clock)
+        self.away: Exception | None = None
+        self.refuses_delivery: list[Exception] = []
+        self.deliveries = 0
+
+    async def read(self, reference: str) -> Resource | None:
+        self._check()
+        return await super().read(reference)
+
+    async def history(self, reference: str) -> list[Resource]:
+        self._check()
+        return await super().history(reference)
+
+    async def search(self, resource_type: str, parameters: Any) -> AsyncIterator[Resource]:
+        self._check()
+        async for found in super().search(resource_type, parameters):
+            yield found
+
+    async def deliver(self, deliveries: Any, references: dict[str, str]) -> list[Receipt]:
+        self._check()
+        if self.refuses_delivery:
+            raise self.refuses_delivery.pop(0)
+        self.deliveries += 1
+        return await super().deliver(deliveries, references)
+
+    def _check(self) -> None:
+        if self.away:
+            raise self.away
+
+
+class Stage:
+    """A service over doubles, and the hands of staff and of time."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.epr = Epr(self.clock)
+        self.store = MemoryStore()
+        self.site = Site(epr=self.epr, mapping=MAPPING, packs=(PACK,), calendar=CALENDAR)
+        self.service = Service(self.store, {"main": self.site}, self.clock)
+
+    async def enter(self, resource: Resource) -> Resource:
+        """Staff write into the EPR, the EPR notifies."""
+        stored = await self.epr.update(resource)
+        await self.notify(Event(type=stored["resourceType"], id=stored["id"]))
+        return stored
+
+    async def notify(self, *events: Event) -> None:
+        await self.service.ingest("main", Notification(events=events))
+
+    async def settle(self) -> None:
+        """Let the service work until it has nothing more to do at this instant."""
+        for _ in range(50):
+            if not await self.service.work_through():
+                return
+        pytest.fail("the service does not come to rest")
+
+    async def tasks(self) -> list[Resource]:
+        return [task async for task in self.epr.search("Task", {"patient": "Patient/p1"})]
+
+    async def low_risk_patient(self) -> None:
+        """In receipt of services, recorded as without risk."""
+        subject = {"reference": "Patient/p1"}
+        await self.enter({"resourceType": "Patient", "id": "p1", "birthDate": "1980-01-01"})
+        await self.enter(
+            {
+                "resourceType": "EpisodeOfCare",
+                "id": "e1",
+                "status": "active",
+                "patient": subject,
+                "period": {"start": "2026-01-05"},
+            }
+        )
+        code = {"coding": [{"system": f"{BASE}/CodeSystem/signal", "code": "risk-none"}]}
+        await self.enter(
+            {
+                "resourceType": "Flag",
+                "id": "f1",
+                "status": "active",
+                "subject": subject,
+                "code": code,
+                "period": {"start": "2026-01-05"},
+            }
+        )
+        await self.enter(appointment("a0", "fulfilled", START - timedelta(days=21)))
+
+    async def two_misses(self) -> None:
+        await self.enter(appointment("a1", "noshow", START - timedelta(days=7)))
+        await self.enter(appointment("a2", "noshow", START - timedelta(hours=1)))
+
+
+def appointment(identity: str, status: str, start: datetime) -> Resource:
+    return {
+        "resourceType": "Appointment",
+        "id": identity,
+        "status": status,
+        "start": start.isoformat(),
+        "end": (start + timedelta(minutes=30)).isoformat(),
+        "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
+    }
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+async def test_two_missed_appointments_become_a_task_with_its_provenance(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.settle()
+    assert await stage.tasks() == []
+
+    await stage.two_misses()
+    await stage.settle()
+
+    [task] = await stage.tasks()
+    assert task["status"] == "requested"
+    assert task["code"]["coding"][0]["code"] == "contact-patient"
+    [provenance] = [one async for one in stage.epr.search("Provenance", {})]
+    assert provenance["target"][0]["reference"].split("/_history")[0] == f"Task/{task['id']}"
+
+
+async def test_a_task_answered_no_answer_leads_to_the_next_step(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    await stage.settle()
+    [task] = await stage.tasks()
+    stage.clock.time += timedelta(hours=3)
+
+    output = {"coding": [{"system": f"{BASE}/CodeSystem/outcome", "code": "no-answer"}]}
+    answer = {"type": {"text": "outcome"}, "valueCodeableConcept": output}
+    await stage.enter({**task, "status": "completed", "output": [answer]})
+    await stage.settle()
+
+    letters = [one async for one in stage.epr.search("Communication", {"patient": "Patient/p1"})]
+    assert [letter["category"][0]["coding"][0]["code"] for letter in letters] == ["opt-in-letter"]
+
+
+async def test_an_appointment_corrected_to_fulfilled_takes_the_task_back(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    await stage.settle()
+    stage.clock.time += timedelta(hours=3)
+
+    await stage.enter(appointment("a2", "fulfilled", START - timedelta(hours=1)))
+    await stage.settle()
+
+    [task] = await stage.tasks()
+    assert task["status"] == "cancelled"
+    assert task["statusReason"]["coding"][0]["code"] == "corrected"
+
+
+async def test_a_deleted_appointment_takes_the_task_back(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    await stage.settle()
+    stage.clock.time += timedelta(hours=3)
+
+    await stage.epr.delete("Appointment/a2")
+    await stage.notify(Event(type="Appointment", id="a2", deleted=True))
+    await stage.settle()
+
+    [task] = await stage.tasks()
+    assert task["status"] == "cancelled"
+
+
+async def test_events_doubled_and_in_the_wrong_order_lead_to_the_same(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    await stage.notify(Event(type="Appointment", id="a2"), Event(type="Appointment", id="a0"))
+    await stage.settle()
+    await stage.notify(Event(type="Appointment", id="a1"), Event(type="Flag", id="f1"))
+    await stage.settle()
+
+    assert len(await stage.tasks()) == 1
+
+
+async def test_a_patient_heard_of_for_the_first_time_is_read_whole(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.epr.update(appointment("a1", "noshow", START - timedelta(days=7)))
+    fresh = MemoryStore()
+    service = Service(fresh, {"main": stage.site}, stage.clock)
+
+    await stage.epr.update(appointment("a2", "noshow", START - timedelta(hours=1)))
+    await service.ingest("main", Notification(events=(Event(type="Appointment", id="a2"),)))
+    while await service.work_through():
+        pass
+
+    assert len(await stage.tasks()) == 1
+
+
+async def test_a_notification_that_names_nothing_makes_the_service_look(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.epr.update(appointment("a1", "noshow", START - timedelta(days=7)))
+    await stage.epr.update(appointment("a2", "noshow", START - timedelta(hours=1)))
+
+    await stage.service.ingest("main", Notification(look_again=True))
+    await stage.settle()
+
+    assert len(await stage.tasks()) == 1
+
+
+async def test_a_signal_that_nobody_notified_is_read_before_deciding(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.settle()
+    flag = await stage.epr.read("Flag/f1")
+    assert flag is not None
+    await stage.epr.update({**flag, "status": "inactive"})
+
+    await stage.two_misses()
+    await stage.settle()
+
+    assert await stage.tasks() == []  # without the recorded absence of risk the low-risk pathway does not start
+
+
+async def test_what_the_service_has_no_use_for_is_skipped(stage: Stage) -> None:
+    await stage.notify(Event(type="Observation", id="o1"))
+
+    assert await stage.store.waiting(10) == []
+
+
+async def test_an_epr_that_is_not_configured_is_not_known(stage: Stage) -> None:
+    with pytest.raises(NotKnown):
+        await stage.service.ingest("other", Notification())
+
+
+async def test_while_the_epr_is_away_events_wait_and_nothing_is_lost(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    stage.epr.away = EprUnavailable("main: down")
+
+    await stage.settle()
+    assert await stage.store.waiting(1)
+
+    stage.epr.away = None
+    stage.clock.time += timedelta(seconds=2)
+    await stage.settle()
+    assert await stage.store.waiting(1) == []
+    assert len(await stage.tasks()) == 1
+
+
+async def test_an_epr_that_is_away_is_asked_ever_more_seldom(stage: Stage) -> None:
+    await stage.notify(Event(type="Appointment", id="a1"))
+    stage.epr.away = EprUnavailable("main: busy", retry_after=40)
+
+    assert await stage.service.digest() == set()
+    assert await stage.service.digest() is None  # paused: not even tried
+    stage.clock.time += timedelta(seconds=39)
+    assert await stage.service.digest() is None
+    stage.clock.time += timedelta(seconds=2)
+    assert await stage.service.digest() == set()
+
+
+@pytest.mark.parametrize("error", [EprUnavailable("down"), EprConflict("changed"), EprRefused("not allowed to search")])
+async def test_a_delivery_that_fails_is_tried_again(stage: Stage, error: Exception) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    stage.epr.refuses_delivery = [error]
+
+    await stage.settle()
+    assert await stage.tasks() == []
+
+    stage.clock.time += timedelta(seconds=3)
+    await stage.settle()
+    assert len(await stage.tasks()) == 1
+
+
+async def test_a_row_the_epr_refuses_for_good_becomes_a_dead_letter(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+
+    async def refuse(deliveries: list[Delivery], references: dict[str, str]) -> list[Receipt]:
+        return [Receipt(row=one.row, refused="no such code") for one in deliveries]
+
+    stage.epr.deliver = refuse  # type: ignore[method-assign]
+    await stage.settle()
+
+    assert [why for _, why in stage.store.dead.values()] == ["no such code"]
+
+
+async def test_a_payload_counts_only_where_the_site_trusts_it(stage: Stage) -> None:
+    payload = {**appointment("a9", "noshow", START), "meta": {"versionId": "1", "lastUpdated": "2026-03-02T09:00:00Z"}}
+    event = Event(type="Appointment", id="a9", version="1", resource=payload)
+
+    await stage.notify(event)
+    await stage.settle()
+    assert not await stage.store.has_seen(PATIENT)
+
+    trusting = Service(stage.store, {"main": replace(stage.site, trust_payload=True)}, stage.clock)
+    await trusting.ingest("main", Notification(events=(event,)))
+    await trusting.digest()
+    assert await stage.store.has_seen(PATIENT)
+
+
+async def test_one_patient_that_fails_does_not_hold_up_the_next(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stage.low_risk_patient()
+    await stage.enter({"resourceType": "Patient", "id": "broken"})
+    await stage.two_misses()
+    load = stage.store.load
+
+    async def failing(subject: Subject) -> Any:
+        if subject.patient == "Patient/broken":
+            raise RuntimeError("a fault of ours")
+        return await load(subject)
+
+    monkeypatch.setattr(stage.store, "load", failing)
+    await stage.settle()
+
+    assert len(await stage.tasks()) == 1
+    assert await stage.store.due(stage.clock.now(), 10) == [Subject("main", "Patient/broken")]
+
+
+async def test_the_worker_s_way_does_what_the_embedded_way_does(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    woken: list[Subject] = []
+
+    class Queue:
+        async def wake(self, subjects: Any) -> None:
+            woken.extend(subjects)
+
+    while await stage.service.take_in(Queue()):
+        pass
+    assert woken == [PATIENT]
+    assert await stage.service.unfinished() == [PATIENT]
+    await stage.service.work_on(woken)
+
+    assert len(await stage.tasks()) == 1
+
+
+def test_a_subject_is_shown_without_its_name() -> None:
+    assert "p1" not in shown(PATIENT)
+    assert shown(PATIENT) == shown(Subject("main", "Patient/p1")) != shown(Subject("main", "Patient/p2"))
