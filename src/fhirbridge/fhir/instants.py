@@ -74,11 +74,15 @@ def to_instant(value: object, zone: tzinfo) -> datetime:
 
     Raises SenderError when it is not a possible dateTime.
     """
-    if isinstance(value, str) and len(value) > _FULL_DATE and _EARLIEST <= value[:4] <= _LATEST:
+    if isinstance(value, str) and value[10:11] == "T" and _EARLIEST <= value[:4] <= _LATEST:
         try:
-            return _parsed(value).astimezone(UTC)
+            parsed = datetime.fromisoformat(value)
         except ValueError:
-            pass  # what exactly is wrong is told below
+            parsed = _parsed(_checked(value, flaw_in_date_time))
+        if parsed.tzinfo is UTC:
+            return parsed
+        if parsed.tzinfo is not None:
+            return parsed.astimezone(UTC)
     text = _checked(value, flaw_in_date_time)
     return datetime.combine(_first_day(text), time(), zone).astimezone(UTC)
 

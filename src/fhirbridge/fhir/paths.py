@@ -2,7 +2,8 @@
 
 The everyday part of FHIRPath becomes closures over plain dictionaries, a hundred times faster than an interpreter:
 members through lists, choice types (`value.ofType(CodeableConcept)`), `where`, `exists`, `empty`, `not`, `first`,
-`last`, `[n]`, `extension(url)`, `startsWith`, `as`, `ofType`, `|`, `=`, `!=`, `and`, `or`, string and number literals.
+`last`, `[n]`, `extension(url)`, `startsWith`, `endsWith`, `contains`, `as`, `ofType`, `|`, `=`, `!=`, `and`, `or`,
+string and number literals.
 Anything else is compiled by fhirpathpy with its R4 model and costs accordingly. Both give the same answers; a test
 holds them to it.
 
@@ -146,21 +147,20 @@ def _start(name: str) -> _Step:
 def _member(name: str) -> _Step:
     choice = name in CHOICES
 
+    def of(item: Any) -> list[Any]:
+        if not isinstance(item, dict):
+            return []
+        value = item.get(name)
+        if value is None and choice:
+            value = _chosen(item, name)
+        if isinstance(value, list):
+            return [one for one in value if one is not None] if None in value else value
+        return [] if value is None else [value]
+
     def get(items: list[Any], this: Any) -> list[Any]:
-        found: list[Any] = []
-        for item in items:
-            if not isinstance(item, dict):
-                continue
-            value = item.get(name)
-            if value is None:
-                value = _chosen(item, name) if choice else None
-                if value is None:
-                    continue
-            if isinstance(value, list):
-                found.extend([one for one in value if one is not None])
-            else:
-                found.append(value)
-        return found
+        if len(items) == 1:
+            return of(items[0])
+        return [one for item in items for one in of(item)]
 
     return get
 
@@ -206,6 +206,9 @@ def _operation(operator: str, left: Node, right: Node) -> _Step:
     if combine is None:
         raise _Everyday
     one, other = _compile(left), _compile(right)
+    if operator == "=" and isinstance(right, Literal) and right.kind == "string":
+        single = [right.value]
+        return lambda items, this: [found == single] if (found := one(items, this)) else []
     return lambda items, this: combine(one(items, this), other(items, this))
 
 
@@ -275,8 +278,8 @@ def _call(name: str, of: Node | None, arguments: tuple[Node, ...]) -> _Step:
             return _chain(before, _where(arguments[0]))
         if name == "exists":
             return _chain(_chain(before, _where(arguments[0])), _PLAIN["exists"])
-        if name == "startsWith" and isinstance(prefix := arguments[0], Literal) and prefix.kind == "string":
-            return _chain(before, _starts_with(str(prefix.value)))
+        if name in _TEXT_TESTS and isinstance(part := arguments[0], Literal) and part.kind == "string":
+            return _chain(before, _text_test(_TEXT_TESTS[name], str(part.value)))
     raise _Everyday
 
 
@@ -299,12 +302,18 @@ def _where_equal(name: str, value: object) -> _Step:
     ]
 
 
-def _starts_with(prefix: str) -> _Step:
+def _text_test(holds: Callable[[str, str], bool], part: str) -> _Step:
     def test(items: list[Any], this: Any) -> list[Any]:
-        return [items[0].startswith(prefix)] if len(items) == 1 and isinstance(items[0], str) else []
+        return [holds(items[0], part)] if len(items) == 1 and isinstance(items[0], str) else []
 
     return test
 
+
+_TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
+    "startsWith": str.startswith,
+    "endsWith": str.endswith,
+    "contains": str.__contains__,
+}
 
 _PLAIN: dict[str, _Step] = {
     "exists": lambda items, this: [bool(items)],

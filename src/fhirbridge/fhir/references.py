@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from fhirbridge.fhir.r4 import RESOURCE_TYPES
 from fhirbridge.fhir.validation import ID
 
@@ -24,5 +26,10 @@ def versioned(reference: object) -> tuple[str, str, str] | None:
 
 def plain(reference: object) -> str | None:
     """`Type/id` of a literal reference, without base URL or version; None as for `versioned`."""
+    return _plain(reference) if isinstance(reference, str) else None
+
+
+@lru_cache(maxsize=10_000)
+def _plain(reference: str) -> str | None:
     named = versioned(reference)
     return f"{named[0]}/{named[1]}" if named else None

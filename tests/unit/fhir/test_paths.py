@@ -63,6 +63,8 @@ EVERYDAY = [
     "participant.where(status = 'accepted').actor.reference",
     "participant.where(actor.exists()).status",
     "participant.actor.where(reference.startsWith('Patient/')).reference",
+    "participant.actor.where(reference.contains('vice/h')).reference",
+    "participant.actor.where(reference.endsWith('h1')).reference",
     "participant[0].actor.reference",
     "participant[7]",
     "participant.first().status",
@@ -159,8 +161,8 @@ def test_brackets_without_end_are_refused_not_followed() -> None:
 
 
 def test_an_interpreted_path_that_data_defeats_names_itself() -> None:
-    with pytest.raises(SenderError, match=r"participant\.status\.endsWith"):
-        compiled("participant.status.endsWith('x')")(RESOURCES[0])
+    with pytest.raises(SenderError, match=r"participant\.status\.matches"):
+        compiled("participant.status.matches('x')")(RESOURCES[0])
 
 
 JUNK = st.recursive(
