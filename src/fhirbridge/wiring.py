@@ -66,7 +66,7 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     """
     calendar = calendar_of(settings.zone, settings.holidays)
     names = {name for epr in settings.eprs.values() for name in epr.packs or settings.packs}
-    packs = {name: _pack(name, settings, calendar) for name in sorted(names | set(settings.packs))}
+    packs = {name: pack_of(name, settings, calendar) for name in sorted(names | set(settings.packs))}
     time = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
@@ -81,7 +81,7 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 mapping=mapping,
                 packs=tuple(packs[pack] for pack in one.packs or settings.packs),
                 calendar=calendar,
-                directory=_directory(mapping),
+                directory=directory_of(mapping),
                 trust_payload=one.trust_payload,
             )
         yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
@@ -103,7 +103,8 @@ def calendar_of(zone: str, region: str) -> Calendar:
     return Calendar(zone=zone, holidays=listed, version=f"holidays {version('holidays')} GB-{region}")
 
 
-def _pack(name: str, settings: Settings, calendar: Calendar) -> Pack:
+def pack_of(name: str, settings: Settings, calendar: Calendar) -> Pack:
+    """The pack of that name or path, with the settings of this service."""
     return load_pack(
         name,
         overrides=settings.overrides.get(name, {}),
@@ -119,7 +120,7 @@ def _mapping(epr: str, one: EprSettings) -> FhirMapping:
         raise ConfigurationError(str(error), place=f"eprs.{epr}.mapping") from error
 
 
-def _directory(mapping: FhirMapping) -> Directory:
+def directory_of(mapping: FhirMapping) -> Directory:
     """The directory beside the mapping, else of the one it extends; empty where there is none."""
     beside = (file.with_name("directory.yaml") for file in mapping.files)
     file = next((file for file in beside if file.is_file()), None)
@@ -135,10 +136,12 @@ def _directory(mapping: FhirMapping) -> Directory:
 async def watch(runtime: Runtime, stop: asyncio.Event) -> None:
     """Ensure the subscriptions at every EPR, again and again, and read what they may have missed."""
     every = runtime.settings.check_subscriptions
+    watched = [name for name, one in runtime.settings.eprs.items() if one.subscribe]
+    runtime.unready.update(dict.fromkeys(map(_subscriptions_at, watched), "not checked yet"))
     while not stop.is_set():
         soon = every
-        for name, one in runtime.settings.eprs.items():
-            if one.subscribe and not await _watch_one(runtime, name):
+        for name in watched:
+            if not await _watch_one(runtime, name):
                 soon = min(every, 5.0)
         try:
             await asyncio.wait_for(stop.wait(), soon)
@@ -149,7 +152,7 @@ async def watch(runtime: Runtime, stop: asyncio.Event) -> None:
 async def _watch_one(runtime: Runtime, name: str) -> bool:
     site = runtime.service.sites[name]
     endpoint = f"{runtime.settings.reached_at}/fhir/notify/{name}"
-    place = f"subscriptions at {name}"
+    place = _subscriptions_at(name)
     try:
         watches = await ensure(
             site.epr, runtime.store, endpoint, sorted(site.mapping.resource_types), runtime.clock.now()
@@ -168,6 +171,10 @@ async def _watch_one(runtime: Runtime, name: str) -> bool:
     else:
         runtime.unready.pop(place, None)
     return not blind
+
+
+def _subscriptions_at(epr: str) -> str:
+    return f"subscriptions at {epr}"
 
 
 def _is_missing(one: Watch) -> bool:

@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from fhirbridge import __version__
+from fhirbridge.cli.output import Commands
+from fhirbridge.cli.policy import policy
 from fhirbridge.cli.serve import serve, worker
+from fhirbridge.cli.simulate import simulate
 
-app = typer.Typer(name="fhirbridge", no_args_is_help=True, add_completion=False)
+app = typer.Typer(name="fhirbridge", cls=Commands, no_args_is_help=True, add_completion=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -27,6 +30,8 @@ def _root(
 
 app.command()(serve)
 app.command()(worker)
+app.command()(simulate)
+app.add_typer(policy)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Clock, Known, Outgoing, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DECISIONS, WRITES
-from fhirbridge.service.site import Site, shown
+from fhirbridge.service.site import Policies, Site, shown
 
 MOST_ROUNDS = 20
 
@@ -75,7 +75,7 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
     return True
 
 
-def settle(site: Site, known: Known, now: datetime) -> Settled:
+def settle(site: Policies, known: Known, now: datetime) -> Settled:
     """What the policies of the site make of what is known, as of `now`: pure.
 
     Raises:
@@ -116,7 +116,7 @@ def _noted(effect: AnyEffect, own: Own) -> bool:
 
 
 def _rendering(
-    site: Site, pack: Pack, record: Record, own: Own, decision: Decision, write: Write, now: datetime
+    site: Policies, pack: Pack, record: Record, own: Own, decision: Decision, write: Write, now: datetime
 ) -> Rendering:
     key = write.obligation.key if isinstance(write, Create) else write.thing.key
     case = next((case for case in record.cases if case.id == key.case), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -11,6 +12,25 @@ from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Epr, Subject
+
+
+class Policies(Protocol):
+    """As much of a site as a decision needs; a dry run has no EPR."""
+
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        """The policies that apply, in order."""
+        ...
+
+    @property
+    def calendar(self) -> Calendar:
+        """Local time and working days."""
+        ...
+
+    @property
+    def directory(self) -> Directory:
+        """Who stands behind the roles."""
+        ...
 
 
 class Site(Struct, frozen=True, kw_only=True):

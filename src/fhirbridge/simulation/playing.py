@@ -1,0 +1,97 @@
+"""One patient in virtual time: from each instant at which something changes to the next.
+
+An instant is when a version became known, or when a decision asked to look again. At each of them the service's own
+`settle` decides on all that is known by then, and its writes are laid over what an EPR would hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec import Struct
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.effects import AnyEffect
+from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.findings import earliest
+from fhirbridge.core.policy import Pack
+from fhirbridge.fhir.directory import Directory
+from fhirbridge.fhir.r4 import Resource
+from fhirbridge.fhir.render import simulated, simulated_provenance
+from fhirbridge.ports import Known
+from fhirbridge.service.advancing import settle
+from fhirbridge.simulation.collecting import Patient, Version
+
+
+class DryRun(Struct, frozen=True, kw_only=True):
+    """What a dry run decides with: packs, in order, the calendar and the directory of recipients."""
+
+    packs: tuple[Pack, ...]
+    calendar: Calendar
+    directory: Directory = Directory()
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """One write: when, about whom (`Patient/id`), the resource as it is after it, and its Provenance.
+
+    `before` is the resource as it was; None when this write created it.
+    """
+
+    at: datetime
+    patient: str
+    resource: Resource
+    provenance: Resource
+    before: Resource | None = None
+
+
+def play(patient: Patient, by: DryRun, until: datetime) -> list[Written]:
+    """Every write for this patient up to and including `until`, in order.
+
+    Raises:
+        Defect: a decision does not come to an end.
+    """
+    waiting = list(reversed(patient.versions))
+    facts: list[AnyFact] = []
+    effects: list[AnyEffect] = []
+    held: dict[str, Resource] = {}
+    written: list[Written] = []
+    wakes_at: datetime | None = None
+    while (now := earliest((waiting[-1].fact.known if waiting else None, wakes_at))) is not None and now <= until:
+        while waiting and waiting[-1].fact.known <= now:
+            version = waiting.pop()
+            facts.append(version.fact)
+            _changed_by_staff(version, held)
+        settled = settle(by, Known(facts=tuple(facts), effects=tuple(effects), references={}), now)
+        effects += settled.effects
+        wakes_at = earliest(decision.wakes_at for decision in settled.decisions)
+        for outgoing in settled.outgoing:
+            before = held.get(outgoing.identity)
+            after = simulated(outgoing, now, before)
+            if after is not before:
+                held[outgoing.identity] = after
+                why = simulated_provenance(outgoing, now)
+                written.append(
+                    Written(at=now, patient=patient.reference, resource=after, provenance=why, before=before)
+                )
+    return written
+
+
+def final(written: Iterable[Written]) -> list[Resource]:
+    """The last version of each resource, Provenances too, in the order in which they were first written.
+
+    Writes of the same instant are in the order of their patients' references.
+    """
+    last: dict[tuple[str, str], Resource] = {}
+    for write in sorted(written, key=lambda write: (write.at, write.patient)):
+        for resource in (write.resource, write.provenance):
+            last[resource["resourceType"], resource["id"]] = resource
+    return list(last.values())
+
+
+def _changed_by_staff(version: Version, held: dict[str, Resource]) -> None:
+    """What staff made of a resource of ours is what the next change is laid over; its id and version stay ours."""
+    identity = getattr(version.fact, "obligation", None)
+    if version.own is not None and identity in held:
+        ours = held[identity]
+        held[identity] = version.own | {"id": ours["id"], "meta": ours["meta"]}
