@@ -23,7 +23,7 @@ from fhirpathpy.models import models
 
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.path_syntax import Call, Item, Literal, Name, Node, Nothing, Operation, Variable, parse
-from fhirbridge.fhir.r4 import RESOURCE_TYPES, Resource
+from fhirbridge.fhir.r4 import DATATYPES, RESOURCE_TYPES, Resource
 
 Path = Callable[[Resource], list[Any]]
 """A compiled expression: a resource (or an element of one) in, the items found out."""
@@ -168,7 +168,7 @@ def _member(name: str) -> _Step:
 def _chosen(item: dict[str, Any], name: str) -> Any:
     size = len(name)
     for key, value in item.items():
-        if key.startswith(name) and key[size : size + 1].isupper():
+        if key.startswith(name) and key[size:] in DATATYPES:
             return value
     return None
 

@@ -48,6 +48,18 @@ RESOURCE_TYPES = _codes(
 """Every resource type of R4 (hl7.org/fhir/R4/resourcelist.html)."""
 
 
+DATATYPES = _codes(
+    """
+    Base64Binary Boolean Canonical Code Date DateTime Decimal Id Instant Integer Markdown Oid PositiveInt String Time
+    UnsignedInt Uri Url Uuid Address Age Annotation Attachment CodeableConcept Coding ContactDetail ContactPoint
+    Contributor Count DataRequirement Distance Dosage Duration Expression HumanName Identifier Meta Money
+    ParameterDefinition Period Quantity Range Ratio Reference RelatedArtifact SampledData Signature Timing
+    TriggerDefinition UsageContext
+    """
+)
+"""The data types of R4 that a choice element may have, as they end its name: `valueDateTime`."""
+
+
 class Shape(Struct, frozen=True, kw_only=True):
     """What R4 requires of one resource type, as far as the service depends on it.
 

@@ -81,8 +81,9 @@ rules:
   appointment:
     fields:
       start: extension('https://trust.example/real-start').value.ofType(dateTime)
-  diary:
-    resource: Schedule
+  waiting:
+    resource: Appointment
+    when: status = 'waitlist'
     fact: none
 """,
         "trust",
@@ -94,6 +95,7 @@ rules:
     assert state(mapping, status="cancelled", cancelationReason=reason) is facts.AppointmentState.CANCELLED_BY_PATIENT
     assert state(mapping, status="arrived") is facts.AppointmentState.ATTENDED, "the nearer map is asked first"
     assert state(mapping, status="noshow") is facts.AppointmentState.MISSED, "the rest is taken over"
+    assert state(mapping, status="waitlist") is None, "an own rule comes before those taken over"
     real = {"url": "https://trust.example/real-start", "valueDateTime": "2026-01-05T09:05:00Z"}
     trace = mapping.trace(appointment(status="noshow", start="2026-01-05T09:00:00Z", extension=[real]))
     assert isinstance(trace.fact, facts.Appointment)

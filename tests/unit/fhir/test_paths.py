@@ -52,7 +52,7 @@ RESOURCES: list[dict[str, Any]] = [
         "contained": [{"resourceType": "Condition", "id": "c1", "code": {"coding": [{"code": "risk"}]}}],
     },
     {"resourceType": "Condition", "id": "c", "onsetDateTime": "2026-01", "clinicalStatus": {"coding": [{}]}},
-    {"resourceType": "Flag"},
+    {"resourceType": "Flag", "valueSet": "no choice of a type"},
 ]
 
 EVERYDAY = [
@@ -100,6 +100,8 @@ EVERYDAY = [
     "missing = 'x'",
     "missing and true",
     "true or missing",
+    "status.not()",
+    "value",
     "minutesDuration = 30",
     "{}",
     "'text'",
@@ -107,6 +109,9 @@ EVERYDAY = [
     "`for`.reference",
     "clinicalStatus.coding.code.exists()",
 ]
+
+# FHIRPath N1, singleton evaluation: one item that is no truth value counts as true. fhirpathpy is stricter.
+SINGLETONS = ["status and true", "missing or status", "status and participant.exists()"]
 
 INTERPRETED = ["participant.count()", "status in ('booked' | 'cancelled')", "participant.select(status)", "id & '-x'"]
 
@@ -124,7 +129,12 @@ def test_the_closures_answer_as_the_reference_does(expression: str) -> None:
 
 def test_the_expressions_compared_find_something() -> None:
     silent = [e for e in EVERYDAY if not any(compiled(e)(resource) for resource in RESOURCES)]
-    assert silent == ["participant[7]", "missing = 'x'", "missing and true", "{}"]
+    assert silent == ["participant[7]", "missing = 'x'", "missing and true", "value", "{}"]
+
+
+@pytest.mark.parametrize("expression", SINGLETONS)
+def test_one_item_of_another_type_counts_as_true(expression: str) -> None:
+    assert compiled(expression)(RESOURCES[0]) == [True]
 
 
 @pytest.mark.parametrize("expression", INTERPRETED)

@@ -103,6 +103,15 @@ def test_what_r4_allows_is_accepted(kind: str, elements: dict[str, Any]) -> None
         ("Patient", {"birthDate": "\u0661990"}, "Patient.birthDate"),
         ("EpisodeOfCare", {"period": "2026"}, "EpisodeOfCare.period"),
         ("EpisodeOfCare", {"period": {"start": "9999"}}, "EpisodeOfCare.period.start"),
+        ("Task", {"restriction": {"period": {"end": "2026-02-30"}}}, "Task.restriction.period.end"),
+        ("Task", {"executionPeriod": {"end": "2026-02-30"}}, "Task.executionPeriod.end"),
+        ("Communication", {"sent": "yesterday"}, "Communication.sent"),
+        ("Encounter", {"period": {"start": "2026-1-1"}}, "Encounter.period.start"),
+        (
+            "Consent",
+            {"provision": {"provision": [{}, {"period": {"end": "never"}}]}},
+            "Consent.provision.provision[1].period.end",
+        ),
         ("Condition", {"clinicalStatus": "active"}, "Condition.clinicalStatus"),
         ("Condition", {"clinicalStatus": {"coding": ["active"]}}, "Condition.clinicalStatus.coding[0]"),
         (
