@@ -22,14 +22,12 @@ import fhirpathpy
 from fhirpathpy.models import models
 
 from fhirbridge.errors import SenderError
+from fhirbridge.fhir.path_operators import OPERATORS, PLAIN, TEXT_TESTS, Step, text_test
 from fhirbridge.fhir.path_syntax import Call, Item, Literal, Name, Node, Nothing, Operation, Variable, parse
 from fhirbridge.fhir.r4 import DATATYPES, RESOURCE_TYPES, Resource
 
 Path = Callable[[Resource], list[Any]]
 """A compiled expression: a resource (or an element of one) in, the items found out."""
-
-_Step = Callable[[list[Any], Any], list[Any]]
-"""A compiled node: the collection it is applied to and `$this` in, the items found out."""
 
 CHOICES = frozenset(
     [
@@ -106,7 +104,7 @@ def _interpreted(expression: str) -> Path:
     return run
 
 
-def _compile(node: Node) -> _Step:
+def _compile(node: Node) -> Step:
     match node:
         case Literal(kind="other"):
             raise _Everyday
@@ -130,11 +128,11 @@ def _compile(node: Node) -> _Step:
             raise _Everyday
 
 
-def _chain(first: _Step, then: _Step) -> _Step:
+def _chain(first: Step, then: Step) -> Step:
     return lambda items, this: then(first(items, this), this)
 
 
-def _start(name: str) -> _Step:
+def _start(name: str) -> Step:
     """A name at the start of a path may be the type of the resource."""
     member = _member(name)
     if name not in RESOURCE_TYPES:
@@ -144,7 +142,7 @@ def _start(name: str) -> _Step:
     )
 
 
-def _member(name: str) -> _Step:
+def _member(name: str) -> Step:
     choice = name in CHOICES
 
     def of(item: Any) -> list[Any]:
@@ -173,7 +171,7 @@ def _chosen(item: dict[str, Any], name: str) -> Any:
     return None
 
 
-def _of_type(of: Node | None, kind: Node) -> _Step:
+def _of_type(of: Node | None, kind: Node) -> Step:
     name = _type_name(kind)
     if name in RESOURCE_TYPES:
         before = _compile(of) if of is not None else _same
@@ -199,10 +197,10 @@ def _same(items: list[Any], this: Any) -> list[Any]:
     return items
 
 
-def _operation(operator: str, left: Node, right: Node) -> _Step:
+def _operation(operator: str, left: Node, right: Node) -> Step:
     if operator == "as":
         return _of_type(left, right)
-    combine = _OPERATORS.get(operator)
+    combine = OPERATORS.get(operator)
     if combine is None:
         raise _Everyday
     one, other = _compile(left), _compile(right)
@@ -212,78 +210,25 @@ def _operation(operator: str, left: Node, right: Node) -> _Step:
     return lambda items, this: combine(one(items, this), other(items, this))
 
 
-def _union(left: list[Any], right: list[Any]) -> list[Any]:
-    united: list[Any] = []
-    for item in (*left, *right):
-        if not any(_same_value(item, seen) for seen in united):
-            united.append(item)
-    return united
-
-
-def _same_value(one: Any, other: Any) -> bool:
-    """Equality of JSON values, with Python's True == 1 taken apart."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
-
-
-def _equal(left: list[Any], right: list[Any]) -> list[Any]:
-    if not left or not right:
-        return []
-    return [len(left) == len(right) and all(map(_same_value, left, right))]
-
-
-def _different(left: list[Any], right: list[Any]) -> list[Any]:
-    return [not same for same in _equal(left, right)]
-
-
-def _truth(items: list[Any]) -> bool | None:
-    """A collection as a condition: one item that is no truth value counts as true (FHIRPath, singleton evaluation)."""
-    if len(items) != 1:
-        return None
-    return items[0] is not False
-
-
-def _and(left: list[Any], right: list[Any]) -> list[Any]:
-    one, other = _truth(left), _truth(right)
-    if one is False or other is False:
-        return [False]
-    return [True] if one and other else []
-
-
-def _or(left: list[Any], right: list[Any]) -> list[Any]:
-    one, other = _truth(left), _truth(right)
-    if one or other:
-        return [True]
-    return [False] if one is False and other is False else []
-
-
-_OPERATORS: dict[str, Callable[[list[Any], list[Any]], list[Any]]] = {
-    "|": _union,
-    "=": _equal,
-    "!=": _different,
-    "and": _and,
-    "or": _or,
-}
-
-
-def _call(name: str, of: Node | None, arguments: tuple[Node, ...]) -> _Step:
+def _call(name: str, of: Node | None, arguments: tuple[Node, ...]) -> Step:
     if name in {"ofType", "as"} and len(arguments) == 1:
         return _of_type(of, arguments[0])
     before = _compile(of) if of is not None else _same
-    if not arguments and name in _PLAIN:
-        return _chain(before, _PLAIN[name])
+    if not arguments and name in PLAIN:
+        return _chain(before, PLAIN[name])
     if len(arguments) == 1:
         if name == "extension" and isinstance(url := arguments[0], Literal):
             return _chain(_chain(before, _member("extension")), _where_equal("url", url.value))
         if name == "where":
             return _chain(before, _where(arguments[0]))
         if name == "exists":
-            return _chain(_chain(before, _where(arguments[0])), _PLAIN["exists"])
-        if name in _TEXT_TESTS and isinstance(part := arguments[0], Literal) and part.kind == "string":
-            return _chain(before, _text_test(_TEXT_TESTS[name], str(part.value)))
+            return _chain(_chain(before, _where(arguments[0])), PLAIN["exists"])
+        if name in TEXT_TESTS and isinstance(part := arguments[0], Literal) and part.kind == "string":
+            return _chain(before, text_test(TEXT_TESTS[name], str(part.value)))
     raise _Everyday
 
 
-def _where(criterion: Node) -> _Step:
+def _where(criterion: Node) -> Step:
     match criterion:
         case Operation(operator="=", left=Name(name=name, of=None), right=Literal(value=value, kind="string")) if (
             name not in CHOICES and name not in RESOURCE_TYPES
@@ -295,30 +240,8 @@ def _where(criterion: Node) -> _Step:
     return lambda items, this: [item for item in items if test([item], item) == [True]]
 
 
-def _where_equal(name: str, value: object) -> _Step:
+def _where_equal(name: str, value: object) -> Step:
     single = [value]
     return lambda items, this: [
         item for item in items if isinstance(item, dict) and (item.get(name) == value or item.get(name) == single)
     ]
-
-
-def _text_test(holds: Callable[[str, str], bool], part: str) -> _Step:
-    def test(items: list[Any], this: Any) -> list[Any]:
-        return [holds(items[0], part)] if len(items) == 1 and isinstance(items[0], str) else []
-
-    return test
-
-
-_TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
-    "startsWith": str.startswith,
-    "endsWith": str.endswith,
-    "contains": str.__contains__,
-}
-
-_PLAIN: dict[str, _Step] = {
-    "exists": lambda items, this: [bool(items)],
-    "empty": lambda items, this: [not items],
-    "first": lambda items, this: items[:1],
-    "last": lambda items, this: items[-1:],
-    "not": lambda items, this: [not truth] if (truth := _truth(items)) is not None else [],
-}
