@@ -18,7 +18,7 @@ from fhirbridge.core.findings import Finding
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Act, Pack, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import Ending, Sign, contact_cases, happened_at
+from fhirbridge.core.spells import DISCHARGE, TOOK_UP, Ending, Sign, contact_cases, happened_at
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import History, Record
 
@@ -58,7 +58,7 @@ class Desk:
     def ask(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> Ask:
         """The ask of this act, called for since the finding's instant, with everything known about it."""
         since = max(finding.since, run.since)
-        key = self._key(scene, run, act)
+        key = self._key(scene, run, act, since)
         thing, key = self._thing(key, scene)
         ask = Ask(
             key=key,
@@ -67,11 +67,11 @@ class Desk:
             act=act,
             run=run,
             since=since,
-            due=self._due(thing, step, act, since, run),
+            due=self._due(thing, scene, step, act, since),
             because=finding.because,
             thing=thing,
         )
-        ending = _ending(scene, run, step)
+        ending = _ending(scene, run, step, act)
         if act.kind is Kind.TASK:
             ask.answer = self._answer(ask, scene, ending)
             ask.lapsed = _lapsed(ask, ending, scene.now)
@@ -80,15 +80,17 @@ class Desk:
 
     # --- what was written ------------------------------------------------------------------------
 
-    def _key(self, scene: Scene, run: Run, act: Act) -> Key:
+    def _key(self, scene: Scene, run: Run, act: Act, since: datetime) -> Key:
+        case = scene.course.case
+        away = act.role_out_of_hours is not None and not self._pack.in_hours(since)
         return Key(
             patient=self._record.patient,
-            case=scene.course.case.id,
+            case=case.referrals[0] if scene.scope.whole_case and case.referrals else case.id,
             pack=self._pack.name,
             kind=act.kind,
             action=act.action,
-            role=act.role,
-            scope=run.spell.scope,
+            role=act.role_out_of_hours if away and act.role_out_of_hours else act.role,
+            scope=run.scope.name,
             generation=run.generation,
         )
 
@@ -112,23 +114,28 @@ class Desk:
 
     def _moved(self, thing: Thing, scene: Scene) -> bool:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
-        if thing.key.scope in {spell.scope for spell in scene.course.spells}:
+        if thing.key.scope in {spell.name for spell in scene.course.spells}:
             return False
-        ending = scene.spell.ending
-        inside = scene.spell.start < thing.since and (ending is None or thing.since <= ending.at)
+        ending = scene.scope.ending
+        inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
         return inside and (thing.sent is not None or thing.completed is not None or self._touched(thing))
 
     def _touched(self, thing: Thing) -> bool:
         task = self._own_tasks.get(thing.identity)
         return task is not None and task.latest.status != "requested"
 
-    def _due(self, thing: Thing | None, step: Step, act: Act, since: datetime, run: Run) -> datetime | None:
+    def _due(self, thing: Thing | None, scene: Scene, step: Step, act: Act, since: datetime) -> datetime | None:
         if act.due is None:
             return None
-        if thing is not None and step.id in thing.steps:
-            task = self._own_tasks.get(thing.identity)
-            return (task.latest.due if task else None) or thing.due
-        due = self._pack.calendar.after(run.counted_from if act.due_from_start else since, act.due)
+        task = self._own_tasks.get(thing.identity) if thing is not None else None
+        if thing is not None and task is not None and task.latest.due not in (None, thing.due):
+            return task.latest.due
+        if thing is not None and step.id in thing.steps and not act.by_first_appointment:
+            return thing.due
+        run = scene.run
+        due = self._pack.calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
+        if act.by_first_appointment:
+            return _first_appointment(scene, since) or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due
 
     # --- answers ---------------------------------------------------------------------------------
@@ -176,9 +183,13 @@ class Desk:
             ask.standing = Standing.ANSWERED
             ask.settled_by = next((source for reason in until.because for source in reason.sources), None)
             return
+        signal = scene.scope.signal
         if ending is not None and ending.at >= ask.since:
             ask.standing = Standing.ENDED
             ask.withdrawal = REASONS[ending.sign]
+        elif ask.act.kind is Kind.FLAG and signal is not None and not signal.holds(scene.now):
+            ask.standing = Standing.ENDED
+            ask.withdrawal = Withdrawal.NOT_NEEDED
 
 
 def _logical(key: Key) -> tuple[str, str, str, str]:
@@ -190,12 +201,22 @@ def _answered(task: History[Task]) -> Answer:
     return Answer(at=happened_at(task), status=fact.status, outcome=fact.outcome, source=fact.source)
 
 
-def _ending(scene: Scene, run: Run, step: Step) -> Ending | None:
-    """What ends the asks of this step: the end of its run; of the case, where the run's end itself calls for it."""
+def _ending(scene: Scene, run: Run, step: Step, act: Act) -> Ending | None:
+    """What ends the asks of this step: the end of its run; of the case, where the run's end itself calls for it.
+
+    A Flag states something of the case, and ends with it or with what it states.
+    """
     closed = scene.course.closed
-    if step.stands:
+    if step.closing or act.kind is Kind.FLAG:
+        return closed
+    if step.stands or scene.scope.name == DISCHARGE:
         return closed if closed is not None and closed.sign is Sign.DECEASED else None
-    return closed if step.closing else run.ending
+    return run.ending
+
+
+def _first_appointment(scene: Scene, since: datetime) -> datetime | None:
+    """The first appointment of the case after that instant that was not cancelled."""
+    return next((v.at for v in scene.course.case.visits if v.at > since and v.state in TOOK_UP), None)
 
 
 def _lapsed(ask: Ask, ending: Ending | None, now: datetime) -> datetime | None:

@@ -29,7 +29,7 @@ class OutcomeOf(_Written, frozen=True):
     `finished` (answered at all), `done` (completed).
     """
 
-    of: str
+    of: tuple[str, ...] | str
     is_: tuple[str, ...] | str = field(name="is")
     action: str | None = None
 
@@ -68,9 +68,10 @@ class When(_Written, frozen=True):
     in_receipt: bool | None = None
     referral: tuple[str, ...] = ()
     risk: tuple[str, ...] | str = ()
+    risk_when_missed: tuple[str, ...] | str = ()
     signal: tuple[str, ...] | str = ()
     child: bool | None = None
-    on_record: Literal["family"] | None = None
+    on_record: Literal["family", "crisis-plan"] | None = None
     may_share_with: Literal["family", "agency"] | None = None
     setting: str | None = None
     outcome: OutcomeOf | None = None
@@ -80,7 +81,15 @@ class When(_Written, frozen=True):
     contact: Contact | None = None
     booked: bool | None = None
     """A new appointment was booked since the run started."""
+    first_booked: bool | None = None
+    """The first appointment of the case was booked ahead."""
     running: tuple[str, ...] | str = ()
+    disengaged: tuple[str, ...] | str = ()
+    """The case ended while one of these pathways ran, or after it ended other than by the patient coming back."""
+    ran_before: bool | None = None
+    """A pathway ran in an earlier case."""
+    episode: tuple[str, ...] | str = ()
+    overdue: bool | None = None
 
 
 class Act(_Written, frozen=True):
@@ -91,8 +100,12 @@ class Act(_Written, frozen=True):
     flag: str | None = None
     care_plan: str | None = None
     to: tuple[str, ...] | str = ()
+    out_of_hours: str | None = None
+    """The role instead of `to`, outside the service's hours."""
     due: str | None = None
     due_from: Literal["when", "start"] = "when"
+    by_first_appointment: bool = False
+    """Due at the first appointment after that, if there is one; else after the period of `due`."""
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
     medium: Literal["post", "phone", "electronic"] | None = None
     reply_within: str | None = None
@@ -119,7 +132,8 @@ class Step(_Written, frozen=True):
 class Pathway(_Written, frozen=True):
     """A group of steps that start together.
 
-    `once-per`: what a run is anchored on. Of the pathways of one `group`, the first whose `starts` holds runs.
+    `once-per`: what a run is anchored on; for a `signal`, `signals` names which. Of the pathways of one `group`, the
+    first whose `starts` holds runs.
     """
 
     id: str
@@ -127,7 +141,8 @@ class Pathway(_Written, frozen=True):
     starts: When
     steps: tuple[Step, ...]
     clause: str | None = None
-    once_per: Literal["spell"] = "spell"
+    once_per: Literal["spell", "signal", "signal-in-spell", "episode", "discharge", "task"] = "spell"
+    signals: tuple[str, ...] = ()
     group: str | None = None
 
 

@@ -11,13 +11,16 @@ from string import Formatter
 
 from fhirbridge.core import authoring, policy
 from fhirbridge.core.calendar import Calendar, Elapsed, LocalPeriod, WorkingDays, span, spoken
-from fhirbridge.core.conditions.attendance import Booked, InReceipt, Missed
+from fhirbridge.core.conditions.attendance import Booked, FirstBooked, InReceipt, Missed
 from fhirbridge.core.conditions.circumstances import (
     ChildInvolved,
+    EpisodeIs,
     FamilyOnRecord,
     MayShare,
+    PlanOnRecord,
     ReferralIs,
     RiskIs,
+    RiskWhenMissed,
     SettingIs,
     SignalHolds,
 )
@@ -25,10 +28,13 @@ from fhirbridge.core.conditions.logic import All, AnyOf, Not
 from fhirbridge.core.conditions.progress import (
     PROGRESS_WORDS,
     ContactMade,
+    Disengaged,
     OutcomeIs,
+    RanBefore,
     Reached,
     Running,
     SentAgo,
+    TaskOverdue,
     TimePassed,
 )
 from fhirbridge.core.effects import Kind
@@ -37,6 +43,7 @@ from fhirbridge.core.vocabulary import OUTCOMES, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 
 SettingValue = str | int
+EPISODE_STATES = frozenset({"planned", "waitlist", "active", "onhold", "finished", "cancelled"})
 RISK_STATES = frozenset({"identified", "none", "unknown", "contradictory"})
 BUILT_IN = frozenset({"missed", "due", "since"})
 """Names a description may use besides the pack's settings."""
@@ -123,6 +130,7 @@ class _Compiler:
             starts=starts,
             steps=steps,
             once_per=written.once_per,
+            signals=self._codes(written.signals, SIGNALS, "signal"),
             group=written.group,
         )
 
@@ -172,6 +180,8 @@ class _Compiler:
                 due=span(due) if due else None,
                 due_words=spoken(due) if due else "",
                 due_from_start=written.due_from == "start",
+                by_first_appointment=written.by_first_appointment,
+                role_out_of_hours=written.out_of_hours,
                 priority=written.priority,
                 medium=written.medium,
                 reply_within=self._value(written.reply_within) if written.reply_within else None,
@@ -205,35 +215,51 @@ class _Compiler:
             yield ReferralIs(frozenset(when.referral))
         if when.risk:
             yield RiskIs(self._codes(when.risk, RISK_STATES, "risk"))
+        if when.risk_when_missed:
+            yield RiskWhenMissed(self._codes(when.risk_when_missed, RISK_STATES, "risk"))
         if when.signal:
             yield SignalHolds(self._codes(when.signal, SIGNALS, "signal"))
         if when.child is not None:
             yield _either(ChildInvolved(), when.child)
         if when.on_record is not None:
-            yield FamilyOnRecord()
+            yield FamilyOnRecord() if when.on_record == "family" else PlanOnRecord(when.on_record)
         if when.may_share_with is not None:
             yield MayShare(when.may_share_with)
         if when.setting is not None:
             (setting,) = self._codes(when.setting, SETTINGS, "setting")
             yield SettingIs(setting)
+        if when.episode:
+            yield EpisodeIs(self._codes(when.episode, EPISODE_STATES, "episode status"))
 
     def _about_progress(self, when: authoring.When) -> Iterable[Condition]:
         if when.outcome is not None:
             wanted = self._codes(when.outcome.is_, OUTCOMES | PROGRESS_WORDS, "outcome")
-            yield OutcomeIs(self._step(when.outcome.of), wanted, when.outcome.action)
+            of = tuple(self._step(step) for step in _several(when.outcome.of))
+            yield OutcomeIs(of, wanted, when.outcome.action)
         if when.reached:
             yield Reached(tuple(self._step(step) for step in _several(when.reached)))
         if when.sent is not None:
             yield SentAgo(self._step(when.sent.of), span(self._value(when.sent.ago)))
         if when.passed is not None:
-            of = self._step(when.passed.of) if when.passed.of else None
-            yield TimePassed(span(self._value(when.passed.time)), of)
+            since = self._step(when.passed.of) if when.passed.of else None
+            yield TimePassed(span(self._value(when.passed.time)), since)
         if when.contact is not None:
             yield ContactMade(when.contact.or_attended, frozenset(when.contact.without), when.contact.outcome)
         if when.booked is not None:
             yield _either(Booked(), when.booked)
+        if when.first_booked is not None:
+            yield _either(FirstBooked(), when.first_booked)
+        yield from self._about_runs(when)
+
+    def _about_runs(self, when: authoring.When) -> Iterable[Condition]:
         if when.running:
             yield Running(tuple(self._pathway(p) for p in _several(when.running)))
+        if when.disengaged:
+            yield Disengaged(tuple(self._pathway(p) for p in _several(when.disengaged)))
+        if when.ran_before is not None:
+            yield _either(RanBefore(), when.ran_before)
+        if when.overdue is not None:
+            yield _either(TaskOverdue(), when.overdue)
 
     # --- names and values ------------------------------------------------------------------------
 

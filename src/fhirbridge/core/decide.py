@@ -1,25 +1,30 @@
 """decide(pack, record, own, now): what should exist, and why; a pure function of what is known.
 
-For each case it cuts the record into spells, asks of each pathway whether it runs in that spell, works through its
-steps in the order of the pack, and joins what they ask for. Nothing is remembered between two calls but the effects
-that are passed in, so order and repetition of events do not matter and a corrected record corrects the consequences.
+For each case it finds the scopes that pathways are anchored on, asks of each pathway whether it runs there, works
+through its steps in the order of the pack, and joins what they ask for. Nothing is remembered between two calls but the
+effects that are passed in, so order and repetition of events do not matter and a corrected record corrects the
+consequences.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from fhirbridge.core.asking import REASONS, Desk
-from fhirbridge.core.decision import Decision, Unfounded
-from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
+from fhirbridge.core.asking import Desk
+from fhirbridge.core.decision import Decision, Standing, Unfounded
+from fhirbridge.core.effects import Kind, Own, Started
 from fhirbridge.core.facts import AppointmentState, Source
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.identity import of_run
 from fhirbridge.core.joining import join
-from fhirbridge.core.policy import Pack, Pathway
+from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
-from fhirbridge.core.spells import Course, Miss, Spell, course
+from fhirbridge.core.scopes import of_case, of_discharge, of_overdue, of_signal, of_signal_in_spell
+from fhirbridge.core.sharing import may_be_told
+from fhirbridge.core.spells import Course, Overdue, Scope, course
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.unfounded import could_go, why_gone
 
 
 def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
@@ -27,16 +32,16 @@ def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
     deciding = _Deciding(pack, record, own, now)
     courses = [course(case, record, own, now, pack.late) for case in record.cases]
     for each in courses:
-        deciding.wake(each.changes_at)
-        for spell in each.spells:
-            deciding.spell(each, spell)
+        deciding.case(each)
+    deciding.overdue()
     obligations = join(deciding.asks, pack)
     wanted = {obligation.identity for obligation in obligations}
-    gone = [t for t in own.things.values() if _could_go(t, pack) and t.identity not in wanted]
+    gone = [t for t in own.things.values() if could_go(t, pack) and t.identity not in wanted]
+    runs = [run for _, run in deciding.runs]
     return Decision(
         obligations=obligations,
         started=deciding.started(),
-        unfounded=tuple(Unfounded(thing, _why_gone(thing, own, courses, deciding)) for thing in gone),
+        unfounded=tuple(Unfounded(thing, why_gone(thing, own, courses, runs, record)) for thing in gone),
         wakes_at=deciding.wakes_at,
     )
 
@@ -53,78 +58,139 @@ class _Deciding:
         self.runs: list[tuple[Course, Run]] = []
         self.wakes_at: datetime | None = None
         self._desk = Desk(pack, record, own)
+        self._by_scope: dict[str, list[Pathway]] = {}
+        for pathway in pack.pathways:
+            self._by_scope.setdefault(pathway.once_per, []).append(pathway)
 
     def wake(self, at: datetime | None) -> None:
         if at is not None and at > self.now and (self.wakes_at is None or at < self.wakes_at):
             self.wakes_at = at
 
-    def spell(self, each: Course, spell: Spell) -> None:
-        ending = spell.ending
-        scene = Scene(
+    # --- scopes --------------------------------------------------------------------------
+
+    def case(self, each: Course) -> None:
+        """Everything that is anchored on something of this case."""
+        self.wake(each.changes_at)
+        earlier = tuple(run for _, run in self.runs if run.scope.misses)
+        runs: list[Run] = []
+        for spell in each.spells:
+            runs = self.spell(each, spell, earlier)
+        for pathway in self._by_scope.get("discharge", ()):
+            for scope in of_discharge(each):
+                self.anchored(pathway, each, scope, runs, earlier)
+        for pathway in self._by_scope.get("episode", ()):
+            for scope in of_case(each, self.now):
+                self.anchored(pathway, each, scope, [], earlier)
+        for pathway in self._by_scope.get("signal", ()):
+            for scope in of_signal(each, self.record, pathway.signals):
+                self.wake(scope.start)
+                self.anchored(pathway, each, scope, [], earlier)
+
+    def spell(self, each: Course, spell: Scope, earlier: tuple[Run, ...]) -> list[Run]:
+        """The pathways of one spell; of those in one group, the first that starts."""
+        runs: list[Run] = []
+        taken: set[str] = set()
+        for pathway in self.pack.pathways:
+            if pathway.once_per == "spell" and not (pathway.group and pathway.group in taken):
+                started = self.anchored(pathway, each, spell, runs, earlier)
+                if started and pathway.group is not None:
+                    taken.add(pathway.group)
+            elif pathway.once_per == "signal-in-spell":
+                for scope in of_signal_in_spell(spell, self.record, pathway.signals):
+                    self.wake(scope.start)
+                    self.anchored(pathway, each, scope, runs, earlier)
+        return runs
+
+    def overdue(self) -> None:
+        """What is owed for every Task of ours that passed its due date and still waits."""
+        if "task" not in self._by_scope:
+            return
+        courses = {each.case.id: each for each, _ in self.runs}
+        for ask in list(self.asks):
+            if ask.act.kind is not Kind.TASK or ask.standing is not Standing.OPEN or ask.thing is None:
+                continue
+            self.wake(ask.due)
+            if ask.lapsed is None:
+                continue
+            late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
+            each = next(c for c in courses.values() if ask.key.case in c.case.names)
+            for pathway in self._by_scope["task"]:
+                self.anchored(pathway, each, of_overdue(late), [], ())
+
+    # --- runs and steps ------------------------------------------------------------------
+
+    def anchored(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
+        """Run the pathway in this scope if it starts there; whether it did."""
+        scene = self._scene(each, scope, runs, earlier)
+        finding = pathway.starts.find(scene)
+        self.wake(finding.changes_at)
+        if not finding.holds or (scope.ending is not None and finding.since >= scope.ending.at and scope.misses):
+            return False
+        run = self._run(pathway, scene, finding)
+        runs.append(run)
+        self.runs.append((each, run))
+        scene.run = run
+        for step in pathway.steps:
+            run.steps[step.id] = self._step(step, scene, run)
+        return True
+
+    def _scene(self, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> Scene:
+        ending = scope.ending
+        return Scene(
             record=self.record,
             own=self.own,
             course=each,
-            spell=spell,
+            scope=scope,
             now=self.now,
-            ref=min(self.now, ending.at) if ending else self.now,
+            ref=min(self.now, ending.at) if ending and scope.misses else self.now,
             calendar=self.pack.calendar,
             late=self.pack.late,
             risk_when_unrecorded=self.pack.risk_when_unrecorded,
-            runs={},
+            runs=runs,
+            earlier=earlier,
         )
-        taken: set[str] = set()
-        for pathway in self.pack.pathways:
-            if pathway.group is not None and pathway.group in taken:
-                continue
-            run = self._run(pathway, scene)
-            if run is not None:
-                scene.runs[pathway.id] = run
-                self.runs.append((each, run))
-                if pathway.group is not None:
-                    taken.add(pathway.group)
-                self._steps(pathway, scene, run)
 
-    def _run(self, pathway: Pathway, scene: Scene) -> Run | None:
-        scene.run = None
-        finding = pathway.starts.find(scene)
-        self.wake(finding.changes_at)
-        ending = scene.spell.ending
-        if not finding.holds or (ending is not None and finding.since >= ending.at):
-            return None
-        misses = _cited(finding, scene.spell)
+    def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:
+        scope = scene.scope
+        cited = tuple(dict.fromkeys(source for reason in finding.because for source in reason.sources))
+        misses = tuple(miss for miss in scope.streak if miss.visit.source in cited)
+        since = max(finding.since, scope.start)
         generation = sum(m.visit.history.taken_back(AppointmentState.MISSED) for m in misses)
         name = pathway.group or pathway.id
-        scope = scene.spell.scope
         return Run(
-            identity=of_run(self.record.patient, scene.course.case.id, self.pack.name, name, scope, generation),
+            identity=of_run(self.record.patient, scene.course.case.id, self.pack.name, name, scope.name, generation),
             pathway=pathway.id,
-            spell=scene.spell,
-            since=finding.since,
-            counted_from=max((m.clock for m in misses), default=finding.since),
+            case=scene.course.case.id,
+            scope=scope,
+            since=since,
+            counted_from=max((m.clock for m in misses), default=since),
             because=finding.because,
-            triggers=tuple(m.visit.source for m in misses),
+            triggers=_triggers(scope, tuple(m.visit.source for m in misses), cited),
             generation=generation,
             steps={},
         )
 
-    def _steps(self, pathway: Pathway, scene: Scene, run: Run) -> None:
-        scene.run = run
-        for step in pathway.steps:
-            finding = step.when.find(scene) if step.when is not None else Finding(True, run.since)
-            self.wake(finding.changes_at)
-            state = StepState(finding, [])
-            run.steps[step.id] = state
-            since = max(finding.since, run.since)
-            late = not step.closing and run.ending is not None and since >= run.ending.at
-            if not finding.holds or late:
+    def _step(self, step: Step, scene: Scene, run: Run) -> StepState:
+        finding = step.when.find(scene) if step.when is not None else Finding(True, run.since)
+        self.wake(finding.changes_at)
+        state = StepState(finding, [])
+        since = max(finding.since, run.since)
+        late = not step.closing and run.scope.misses and run.ending is not None and since >= run.ending.at
+        if not finding.holds or late:
+            return state
+        told = Finding(True, since, tuple(dict.fromkeys((*run.because, *finding.because))))
+        for act in step.acts:
+            allowed = may_be_told(act.role, scene)
+            self.wake(allowed.changes_at)
+            if not allowed.holds:
                 continue
-            told = Finding(True, since, tuple(dict.fromkeys((*run.because, *finding.because))))
-            for act in step.acts:
-                ask = self._desk.ask(scene, run, step, act, told)
-                state.asks.append(ask)
-                self.asks.append(ask)
+            ask = self._desk.ask(scene, run, step, act, told)
+            state.asks.append(ask)
+            self.asks.append(ask)
+        return state
 
     def started(self) -> tuple[Started, ...]:
+        """Every run that stands, to be recorded when it first writes."""
         return tuple(
             Started(
                 identity=run.identity,
@@ -141,42 +207,14 @@ class _Deciding:
         )
 
 
-def _cited(finding: Finding, spell: Spell) -> tuple[Miss, ...]:
-    """The misses that the finding rests on."""
-    cited = {source for reason in finding.because for source in reason.sources}
-    return tuple(miss for miss in spell.streak if miss.visit.source in cited)
-
-
-# --- what nothing asks for any more -------------------------------------------------------------
-
-
-def _could_go(thing: Thing, pack: Pack) -> bool:
-    return (
-        thing.key.pack == pack.name and thing.open and (thing.sent is None or thing.key.kind is not Kind.COMMUNICATION)
-    )
-
-
-def _why_gone(thing: Thing, own: Own, courses: list[Course], deciding: _Deciding) -> Withdrawal:
-    """Corrected when what started it no longer stands; else what came after it."""
-    run = own.runs.get(thing.run)
-    missed = {m.visit.source.reference for each in courses for spell in each.spells for m in spell.misses}
-    if run is not None and any(not _stands(source, missed, deciding.record) for source in run.triggers):
-        return Withdrawal.CORRECTED
-    for each in courses:
-        if each.case.id != thing.key.case:
-            continue
-        for spell in each.spells:
-            if spell.ending is not None and spell.scope == thing.key.scope:
-                return REASONS[spell.ending.sign]
-        if each.closed is not None:
-            return REASONS[each.closed.sign]
-        if any(other.spell.scope == thing.key.scope for _, other in deciding.runs):
-            return Withdrawal.SUPERSEDED
-    return Withdrawal.NOT_NEEDED
-
-
-def _stands(source: Source, missed: set[str], record: Record) -> bool:
-    history = record.sources.get(source.reference)
-    if history is None or history.latest.erased:
-        return False
-    return source.type != "Appointment" or source.reference in missed
+def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source]) -> tuple[Source, ...]:
+    """What set the run off: the misses, the signal, the end of the episode, or whatever its start rests on."""
+    if missed and scope.misses:
+        return missed
+    if scope.signal is not None:
+        return (scope.signal.source,)
+    if scope.overdue is not None:
+        return scope.overdue.triggers
+    if scope.ended is not None:
+        return (scope.ended.source,)
+    return tuple(cited)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from fhirbridge.core.calendar import spoken
 from fhirbridge.core.decision import Obligation, Reason, Standing
-from fhirbridge.core.effects import Kind
+from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Pack
@@ -37,8 +37,10 @@ def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
     return tuple(sorted(obligations, key=lambda o: (o.since, o.key.kind, o.identity)))
 
 
-def _logical(ask: Ask) -> tuple[str, str, str, str]:
-    return ask.key.case, ask.key.kind, ask.key.action, ask.key.role
+def _logical(ask: Ask) -> tuple[str, str, str, str, str]:
+    """What makes two asks one; what is said of one overdue Task is never said of another with it."""
+    apart = ask.key.scope if ask.run.scope.overdue is not None else ""
+    return ask.run.case, ask.key.kind, ask.key.action, ask.key.role, apart
 
 
 def _age(ask: Ask) -> tuple[bool, object, int]:
@@ -46,9 +48,13 @@ def _age(ask: Ask) -> tuple[bool, object, int]:
 
 
 def _may_take_more(group: list[Ask]) -> bool:
+    """Whether what was written can serve another ask: still open, or given up only because the episode ended."""
     thing = group[0].thing
-    open_ = thing is not None and thing.open and thing.sent is None
-    return open_ and _standing(group) is Standing.OPEN
+    if thing is None or not thing.open or thing.sent is not None:
+        return False
+    standing = _standing(group)
+    discharged = all(ask.withdrawal is Withdrawal.DISCHARGED for ask in group)
+    return standing is Standing.OPEN or (standing is Standing.ENDED and discharged)
 
 
 def _standing(group: list[Ask]) -> Standing:
@@ -92,7 +98,7 @@ def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -
         trigger=triggers[-1] if triggers else None,
         covers=covers,
         plan=_plan(first, groups),
-        episode=first.key.case if first.key.case.startswith("EpisodeOfCare/") else None,
+        episode=first.run.case if first.run.case.startswith("EpisodeOfCare/") else None,
         withdrawal=first.withdrawal,
         answer=settled.settled_by if settled else None,
         outcome=settled.answer.outcome if settled and settled.answer else None,
@@ -100,9 +106,13 @@ def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -
 
 
 def _asked_due(ask: Ask) -> datetime | None:
-    """The deadline this ask contributes: of what is written already, the one that was written."""
-    written = ask.thing is not None and ask.step.id in ask.thing.steps
-    return ask.thing.due if ask.thing is not None and written else ask.due
+    """The deadline this ask contributes: of what is written already, the one that was written.
+
+    But it moves with the first appointment where it is due by that.
+    """
+    if ask.thing is None or ask.step.id not in ask.thing.steps or ask.act.by_first_appointment:
+        return ask.due
+    return ask.thing.due
 
 
 def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tuple[Source, ...]:
@@ -125,7 +135,7 @@ def _text(ask: Ask, pack: Pack) -> str:
     """The act's text, or the step's title, with the settings and the dates of this case put in."""
     calendar = pack.calendar
     words: dict[str, str] = {name: _spoken(value) for name, value in pack.settings.items()}
-    missed = [calendar.on_date(m.at) for m in ask.run.spell.streak if m.clock <= ask.since]
+    missed = [calendar.on_date(m.at) for m in ask.run.scope.streak if m.clock <= ask.since]
     words["missed"] = " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
     words["due"] = calendar.at_time(ask.due) if ask.due else ""
     words["since"] = calendar.at_time(ask.since)

@@ -6,6 +6,7 @@ calendar, and what an unrecorded risk counts as.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -35,6 +36,8 @@ class Act(Struct, frozen=True):
     due: Span | None
     due_words: str
     due_from_start: bool
+    by_first_appointment: bool
+    role_out_of_hours: str | None
     priority: str
     medium: str | None
     reply_within: str | None
@@ -67,6 +70,7 @@ class Pathway(Struct, frozen=True):
     starts: Condition
     steps: tuple[Step, ...]
     once_per: str
+    signals: frozenset[str]
     group: str | None
 
 
@@ -83,6 +87,12 @@ class Pack(Struct, frozen=True):
     risk_when_unrecorded: str = "unknown"
     late: float = 4 * 3600
     """Seconds after which clocks run from when a thing became known."""
+
+    def in_hours(self, at: datetime) -> bool:
+        """Whether the service is staffed at that instant: on working days, from `opens` until `closes` o'clock."""
+        wall = self.calendar.local(at)
+        opens, closes = int(self.settings.get("opens", 9)), int(self.settings.get("closes", 17))
+        return self.calendar.is_working(wall.date()) and opens <= wall.hour < closes
 
     @property
     def canonical(self) -> str:

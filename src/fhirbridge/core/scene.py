@@ -1,4 +1,4 @@
-"""What a condition can see: one case, one spell, one run, at one instant, and what its steps have come to so far.
+"""What a condition can see: one case, one scope, one run, at one instant, and what its steps have come to so far.
 
 These values live only while `decide` runs. `Ask` and `Run` are filled in as the steps are worked through in the order
 of the pack; everything that leaves `decide` is frozen.
@@ -16,7 +16,7 @@ from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding
-from fhirbridge.core.spells import Course, Ending, Spell
+from fhirbridge.core.spells import Course, Ending, Scope
 from fhirbridge.core.timeline import Record
 
 if TYPE_CHECKING:
@@ -62,14 +62,15 @@ class StepState(Struct):
 
 
 class Run(Struct):
-    """One run of a pathway on one spell. `triggers` are the versions that set it off."""
+    """One run of a pathway in one scope. `triggers` are the versions that set it off."""
 
     identity: str
     pathway: str
-    spell: Spell
+    case: str
+    scope: Scope
     since: datetime
     counted_from: datetime
-    """The clock of the miss that set it off."""
+    """What elapsed time counts from: the clock of the miss that set it off, or else `since`."""
     because: tuple[Reason, ...]
     triggers: tuple[Source, ...]
     generation: int
@@ -77,35 +78,33 @@ class Run(Struct):
 
     @property
     def ending(self) -> Ending | None:
-        """What ended it: the ending of its spell."""
-        return self.spell.ending
+        """What ended it: the ending of its scope."""
+        return self.scope.ending
 
 
 class Scene(Struct):
     """Everything a condition may look at.
 
-    `ref` is the instant for which the record is read: now, or the end of the spell if that is past. `runs` are the runs
-    of this spell so far, by pathway. With `complete`, conditions look at everything, even where the answer is settled.
+    `ref` is the instant for which the record is read: now, or the end of the scope if that is past. `runs` are the runs
+    of this scope's spell so far, `earlier` those of other cases that began before this one. With `complete`, conditions
+    look at everything, even where the answer is settled.
     """
 
     record: Record
     own: Own
     course: Course
-    spell: Spell
+    scope: Scope
     now: datetime
     ref: datetime
     calendar: Calendar
     late: float
     risk_when_unrecorded: str
-    runs: dict[str, Run]
+    runs: list[Run]
+    earlier: tuple[Run, ...] = ()
     run: Run | None = None
     complete: bool = False
 
     def step(self, step: str) -> StepState | None:
-        """The state of a step of any run of this spell."""
-        if self.run is not None and step in self.run.steps:
-            return self.run.steps[step]
-        for run in self.runs.values():
-            if step in run.steps:
-                return run.steps[step]
-        return None
+        """The state of a step: of this run, else of the first run of this spell that has it."""
+        runs = self.runs if self.run is None else (self.run, *self.runs)
+        return next((run.steps[step] for run in runs if step in run.steps), None)

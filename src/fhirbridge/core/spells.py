@@ -15,11 +15,19 @@ from msgspec import Struct
 from fhirbridge.core.effects import Own, Thing
 from fhirbridge.core.facts import AppointmentState, Message, Source, Task
 from fhirbridge.core.findings import earliest
-from fhirbridge.core.timeline import BEGINNING, Case, History, Record, Visit, clock, discharged_at
+from fhirbridge.core.timeline import BEGINNING, Case, History, Record, SignalSpan, Visit, clock, discharged_at
 from fhirbridge.core.vocabulary import CONTACT_MADE, CONTACTS_PATIENT
 
 AT_START = "start"
 """The scope of the spell that begins with the case itself."""
+
+DISCHARGE = "discharge"
+"""The name of the scope that begins with the end of the case."""
+
+TOOK_UP = frozenset(
+    {AppointmentState.BOOKED, AppointmentState.PRESENT, AppointmentState.ATTENDED, AppointmentState.MISSED}
+)
+"""States of an appointment that was made and not cancelled."""
 
 _ANSWERED = frozenset({"completed", "failed", "rejected"})
 
@@ -44,6 +52,13 @@ class Ending(Struct, frozen=True):
     source: Source
     anchor: str
     outcome: str | None = None
+    clock: datetime | None = None
+    """From when deadlines run, where that is later: it became known long after it happened."""
+
+    @property
+    def counts_from(self) -> datetime:
+        """The instant deadlines run from."""
+        return self.clock or self.at
 
 
 class Miss(Struct, frozen=True):
@@ -54,21 +69,34 @@ class Miss(Struct, frozen=True):
     clock: datetime
 
 
-class Spell(Struct, frozen=True):
-    """One stretch without a sign of the patient.
+class Scope(Struct, frozen=True, kw_only=True):
+    """What runs are anchored on: a spell, or a signal's period, an episode, a discharge, an overdue Task.
 
-    `scope` names what it is anchored on, `start` is that instant (BEGINNING for the first), `ending` what ended it.
-    `assessed`: an appointment of this case had been attended before it. `streak` are the misses since the last
-    attendance up to its end, `misses` those inside it.
+    `name` tells it from others of the same case, and is part of every identity. It lasts from `start` to `ending`.
+    Of a spell: `assessed` says that an appointment had been attended before it, `misses` are those inside it, `streak`
+    those since the last attendance up to its end. `signal` and `overdue` are what other scopes are about.
     """
 
-    scope: str
+    name: str
     start: datetime
-    ending: Ending | None
-    assessed: Source | None
-    misses: tuple[Miss, ...]
-    streak: tuple[Miss, ...]
-    generation: int
+    ending: Ending | None = None
+    assessed: Source | None = None
+    misses: tuple[Miss, ...] = ()
+    streak: tuple[Miss, ...] = ()
+    signal: SignalSpan | None = None
+    overdue: Overdue | None = None
+    ended: Ending | None = None
+    """The end of the case that this scope begins with."""
+    whole_case: bool = False
+
+
+class Overdue(Struct, frozen=True):
+    """A Task of ours that passed its due date undone."""
+
+    identity: str
+    title: str
+    due: datetime
+    triggers: tuple[Source, ...]
 
 
 class Course(Struct, frozen=True):
@@ -78,7 +106,7 @@ class Course(Struct, frozen=True):
     """
 
     case: Case
-    spells: tuple[Spell, ...]
+    spells: tuple[Scope, ...]
     closed: Ending | None
     changes_at: datetime | None
 
@@ -88,7 +116,7 @@ def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> fro
     fact = task.latest
     if fact.obligation is not None:
         thing = own.things.get(fact.obligation)
-        return frozenset({thing.key.case}) if thing else frozenset()
+        return frozenset(c.id for c in cases if thing and thing.key.case in c.names)
     named = {case.id for case in cases if _names(fact.about, case)}
     if named:
         return frozenset(named)
@@ -97,7 +125,8 @@ def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> fro
     happened = happened_at(task)
     asked = [t for t in own.things.values() if _open_then(t, fact.actions, happened)]
     if asked:
-        return frozenset({min(asked, key=lambda t: (t.since, t.identity)).key.case})
+        oldest = min(asked, key=lambda t: (t.since, t.identity)).key.case
+        return frozenset(c.id for c in cases if oldest in c.names)
     return frozenset(case.id for case in cases)
 
 
@@ -118,17 +147,17 @@ def _names(references: tuple[str, ...], case: Case) -> bool:
 
 def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
     """Cut the case into spells, as known at `now`; `late` as for `timeline.clock`."""
-    closed = _closed(case, record, now)
+    closed = _closed(case, record, now, late)
     horizon = closed.at if closed else now
     misses = [_miss(v, late) for v in case.visits if v.state is AppointmentState.MISSED]
     upcoming = [m.at for m in misses if m.at > now] + [m.clock for m in misses if m.at <= now < m.clock]
     present = [v.over for v in case.visits if v.state is AppointmentState.PRESENT and v.over > now]
     future = [v.at for v in case.visits if v.state is AppointmentState.ATTENDED and v.at > now]
     seen = [m for m in misses if m.at <= min(now, horizon)]
-    spells: tuple[Spell, ...] = ()
+    spells: tuple[Scope, ...] = ()
     if seen:
         signs = _signs(case, record, own, min(now, horizon))
-        spells = _spells(case, seen, signs, closed)
+        spells = _spells(seen, signs, closed)
     return Course(case, spells, closed, earliest((*upcoming, *present, *future)))
 
 
@@ -136,13 +165,14 @@ def _miss(visit: Visit, late: float) -> Miss:
     return Miss(visit, visit.at, clock(visit.at, visit.history.since, late))
 
 
-def _closed(case: Case, record: Record, now: datetime) -> Ending | None:
+def _closed(case: Case, record: Record, now: datetime, late: float) -> Ending | None:
     endings = []
     if case.episode is not None:
         at = discharged_at(case.episode)
         if at is not None and at <= now:
             source = case.episode.latest.source
-            endings.append(Ending(at, Sign.DISCHARGED, source, source.reference))
+            counts = clock(at, case.episode.since, late)
+            endings.append(Ending(at, Sign.DISCHARGED, source, source.reference, clock=counts))
     person = record.person
     if person is not None and person.deceased:
         endings.append(
@@ -190,24 +220,19 @@ def _elsewhere(fact: Message, case: Case, cases: tuple[Case, ...]) -> bool:
     return not _names(fact.about, case) and any(_names(fact.about, other) for other in cases)
 
 
-def _spells(case: Case, misses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Spell, ...]:
+def _spells(misses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Scope, ...]:
     spells = []
-    start, scope, assessed = BEGINNING, AT_START, None
+    start, name, assessed = BEGINNING, AT_START, None
     attended_at = BEGINNING
     for ending in [*signs, closed]:
         inside = tuple(m for m in misses if m.at > start and (ending is None or m.at <= ending.at))
         if inside:
             streak = tuple(m for m in misses if m.at > attended_at and m.at <= inside[-1].at)
-            back = _taken_back(case, start, inside[-1].at)
-            spells.append(Spell(scope, start, ending, assessed, inside, streak, back))
+            spell = Scope(name=name, start=start, ending=ending, assessed=assessed, misses=inside, streak=streak)
+            spells.append(spell)
         if ending is None:
             break
-        start, scope = ending.at, ending.anchor
+        start, name = ending.at, ending.anchor
         if ending.sign is Sign.ATTENDED:
             assessed, attended_at = ending.source, ending.at
     return tuple(spells)
-
-
-def _taken_back(case: Case, start: datetime, end: datetime) -> int:
-    """How often a miss of this spell was asserted and taken back in the record."""
-    return sum(v.history.taken_back(AppointmentState.MISSED) for v in case.visits if start < v.at <= end)

@@ -41,6 +41,7 @@ BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 """Before anything that can be recorded; stands for "since always"."""
 
 _HAPPENED = frozenset({"in-progress", "finished"})
+_WAITING = frozenset({"active", "on-hold", "draft"})
 _NEVER_OPEN = frozenset({"cancelled", "entered-in-error"})
 
 
@@ -146,27 +147,48 @@ class Visit(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True):
-    """One episode of care of a patient, or one service where no episode fits.
+    """One episode of care of a patient; one service where no episode fits; or a referral that led to neither yet.
 
-    `id` is `EpisodeOfCare/x`, or `Service/` and the service's key. `visits` are in the order of their start.
+    `id` is `EpisodeOfCare/x`, `Service/` and the service's key, or `ServiceRequest/x`. `visits` are in the order of
+    their start.
     """
 
     id: str
     visits: tuple[Visit, ...]
     episode: History[Episode] | None = None
     encounters: tuple[History[Encounter], ...] = ()
+    referral: Referral | None = None
+    """The referral that is all there is of the case so far."""
+
+    @property
+    def begun(self) -> datetime:
+        """When the case began, as far as the record tells."""
+        if self.episode is not None:
+            return self.episode.latest.start or self.episode.stretches[0].known
+        if self.referral is not None:
+            return self.referral.authored or self.referral.known
+        return self.visits[0].at if self.visits else BEGINNING
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that obligations of this case may carry: its own, and those of its referrals."""
+        return frozenset({self.id, *self.referrals})
 
     @property
     def services(self) -> tuple[str, ...]:
         """The keys of the service this case belongs to."""
         if self.episode and self.episode.latest.services:
             return self.episode.latest.services
+        if self.referral is not None:
+            return self.referral.services
         return tuple(sorted({key for visit in self.visits for key in visit.history.latest.services}))
 
     @property
     def referrals(self) -> tuple[str, ...]:
         """`ServiceRequest/id` of everything that led to this case."""
         mine = set(self.episode.latest.referrals) if self.episode else set()
+        if self.referral is not None:
+            mine.add(self.referral.source.reference)
         for visit in self.visits:
             mine.update(visit.history.latest.referrals)
         return tuple(sorted(mine))
@@ -218,7 +240,7 @@ def _build(facts: Iterable[AnyFact], late: float) -> Record:
     referrals = {h.latest.source.reference: h.latest for h in _of(by_type, Referral)}
     return Record(
         patient=patient,
-        cases=_cases(_of(by_type, Appointment), _of(by_type, Episode), _of(by_type, Encounter)),
+        cases=_cases(_of(by_type, Appointment), _of(by_type, Episode), _of(by_type, Encounter), _of(by_type, Referral)),
         person=persons[-1] if persons else None,
         signals=tuple(_signals(by_type, late)),
         referrals=referrals,
@@ -280,6 +302,7 @@ def _cases(
     appointments: list[History[Appointment]],
     episodes: list[History[Episode]],
     encounters: list[History[Encounter]],
+    referrals: list[History[Referral]],
 ) -> tuple[Case, ...]:
     seen = _seen(encounters)
     episode_of_encounter = {
@@ -297,16 +320,19 @@ def _cases(
         case = _case_of(fact, fact.start, episode_of_encounter.get(reference), episodes)
         visits[case].append(Visit(history, fact.start, fact.end or fact.start, seen.get(reference)))
     by_reference = {e.latest.source.reference: e for e in episodes}
-    ids = sorted(set(visits) | set(by_reference))
-    return tuple(
+    cases = [
         Case(
             id=case,
             visits=tuple(sorted(visits[case], key=lambda v: (v.at, v.source.id))),
             episode=by_reference.get(case),
             encounters=tuple(e for e in encounters if case in e.latest.episodes),
         )
-        for case in ids
-    )
+        for case in sorted(set(visits) | set(by_reference))
+    ]
+    taken = {referral for case in cases for referral in case.referrals}
+    waiting = [r.latest for r in referrals if r.latest.status in _WAITING and r.latest.source.reference not in taken]
+    cases += [Case(id=fact.source.reference, visits=(), referral=fact) for fact in waiting]
+    return tuple(sorted(cases, key=lambda case: (case.begun, case.id)))
 
 
 def _seen(encounters: list[History[Encounter]]) -> dict[str, Source]:

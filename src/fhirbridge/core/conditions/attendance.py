@@ -8,11 +8,7 @@ from fhirbridge.core.decision import Reason
 from fhirbridge.core.facts import AppointmentState
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import Miss
-
-_TOOK_UP = frozenset(
-    {AppointmentState.BOOKED, AppointmentState.PRESENT, AppointmentState.ATTENDED, AppointmentState.MISSED}
-)
+from fhirbridge.core.spells import TOOK_UP, Miss
 
 
 class Missed(Struct, frozen=True):
@@ -22,8 +18,10 @@ class Missed(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the clock of the first miss in this spell that completes the row."""
-        streak = scene.spell.streak
-        first = scene.spell.misses[0].at
+        streak = scene.scope.streak
+        if not scene.scope.misses:
+            return Finding(False, because=(Reason("No appointment was missed."),))
+        first = scene.scope.misses[0].at
         for index, miss in enumerate(streak):
             if index + 1 < self.consecutive or miss.at < first:
                 continue
@@ -31,7 +29,7 @@ class Missed(Struct, frozen=True):
                 return Finding(False, changes_at=miss.clock)
             row = streak[index + 1 - self.consecutive : index + 1]
             return Finding(True, miss.clock, tuple(_reason(scene, m) for m in row))
-        return Finding(False, because=tuple(_reason(scene, m) for m in scene.spell.misses))
+        return Finding(False, because=tuple(_reason(scene, m) for m in scene.scope.misses))
 
 
 def _reason(scene: Scene, miss: Miss) -> Reason:
@@ -44,7 +42,7 @@ class InReceipt(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Stands for as long as the spell does."""
-        seen = scene.spell.assessed
+        seen = scene.scope.assessed
         if seen is None:
             return Finding(False, because=(Reason("No appointment of this episode has been attended yet."),))
         return Finding(True, because=(Reason("An earlier appointment of this episode was attended.", (seen,)),))
@@ -61,7 +59,22 @@ class Booked(Struct, frozen=True):
         trigger = run.counted_from
         for visit in scene.course.case.visits:
             first_known = visit.history.stretches[0].known
-            if visit.at > trigger and first_known > trigger and visit.state in _TOOK_UP:
+            if visit.at > trigger and first_known > trigger and visit.state in TOOK_UP:
                 at = scene.calendar.at_time(visit.at)
                 return Finding(True, first_known, (Reason(f"A new appointment is booked for {at}.", (visit.source,)),))
         return Finding(False, because=(Reason("No new appointment has been booked."),))
+
+
+class FirstBooked(Struct, frozen=True):
+    """The first appointment of the case was booked, before it took place."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since that booking became known."""
+        first = next((v for v in scene.course.case.visits if v.state in TOOK_UP), None)
+        if first is None:
+            return Finding(False, because=(Reason("No appointment of this episode is booked."),))
+        booked = first.history.stretches[0]
+        at = scene.calendar.at_time(first.at)
+        reason = Reason(f"The first appointment of this episode is booked for {at}.", (first.source,))
+        ahead = booked.meaning is AppointmentState.BOOKED and booked.known < first.at
+        return Finding(ahead, booked.known, (reason,))

@@ -63,6 +63,32 @@ class RiskIs(Struct, frozen=True):
         return Finding(state in self.states, since, because, next_change(scene, RISK_SIGNALS | NO_RISK_SIGNALS))
 
 
+class RiskWhenMissed(Struct, frozen=True):
+    """The recorded risk was one of these when an appointment of this spell was missed, whatever was found out since."""
+
+    states: frozenset[str]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first such miss."""
+        for miss in scene.scope.misses:
+            state = _recorded_at(scene, miss.clock)
+            if miss.clock <= scene.now and state in self.states:
+                at = scene.calendar.at_time(miss.at)
+                says = f"When the appointment on {at} was missed, the recorded risk was {state}."
+                return Finding(True, miss.clock, (Reason(says, (miss.visit.source,)),))
+        waiting = earliest(m.clock for m in scene.scope.misses if m.clock > scene.now)
+        return Finding(
+            False, because=(Reason("The risk was on record when the appointment was missed."),), changes_at=waiting
+        )
+
+
+def _recorded_at(scene: Scene, at: datetime) -> str:
+    codes = {s.code for s in scene.record.signals if s.holds(at)}
+    if codes & RISK_SIGNALS:
+        return "contradictory" if codes & NO_RISK_SIGNALS else "identified"
+    return "none" if codes & NO_RISK_SIGNALS else scene.risk_when_unrecorded
+
+
 def risk(scene: Scene) -> tuple[str, datetime, tuple[Reason, ...]]:
     """What the record says of risk, since when, and why; an answer to confirm-pathway outweighs older signals."""
     confirmed = _confirmed(scene)
@@ -107,7 +133,7 @@ def _confirmed(scene: Scene) -> tuple[str, datetime, Source] | None:
         if task.latest.outcome in ("higher-risk", "lower-risk")
         and task.latest.status == "completed"
         and "confirm-pathway" in task.latest.actions
-        and scene.spell.misses[0].at <= happened_at(task) <= scene.ref
+        and scene.scope.start < happened_at(task) <= scene.ref
         and scene.course.case.id in contact_cases(task, scene.own, scene.record.cases)
     ]
     latest = max(answers, key=lambda answer: answer[1], default=None)
@@ -242,3 +268,44 @@ class ReferralIs(Struct, frozen=True):
             return Finding("routine" in self.priorities, because=(Reason(says),))
         because = tuple(Reason(f"The referral's priority is {r.priority}.", (r.source,)) for r in matching or referrals)
         return Finding(bool(matching), because=because)
+
+
+class PlanOnRecord(Struct, frozen=True):
+    """A plan of this kind is on record: a CarePlan with this category, or a Task for it that was completed."""
+
+    action: str
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first of them became known."""
+        plans = [p for p in scene.record.plans if self.action in p.latest.actions and p.latest.status in _HAVE_PLAN]
+        done = [t for t in scene.record.tasks if self.action in t.latest.actions and t.latest.status == "completed"]
+        found = [(p.since, p.latest.source) for p in plans] + [(happened_at(t), t.latest.source) for t in done]
+        if not found:
+            return Finding(False, because=(Reason(f"No {self.action} is on record."),))
+        since, source = min(found)
+        return Finding(True, since, (Reason(f"A {self.action} is on record.", (source,)),))
+
+
+_HAVE_PLAN = frozenset({"active", "completed"})
+
+
+class EpisodeIs(Struct, frozen=True):
+    """The episode has one of these R4 statuses.
+
+    A referral that led to nothing yet counts as `planned`, appointments without an episode as `active`.
+    """
+
+    statuses: frozenset[str]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since that status became known."""
+        case = scene.course.case
+        if case.episode is not None:
+            fact = case.episode.latest
+            reason = Reason(f"The episode of care is {fact.status}.", (fact.source,))
+            return Finding(fact.status in self.statuses, case.episode.stretches[0].known, (reason,))
+        if case.referral is not None:
+            reason = Reason("The patient has been referred.", (case.referral.source,))
+            return Finding("planned" in self.statuses, case.referral.known, (reason,))
+        seen = tuple(Reason("Appointments were made for the patient.", (v.source,)) for v in case.visits[:1])
+        return Finding("active" in self.statuses, case.begun, seen)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from fhirbridge.core.calendar import Span
 from fhirbridge.core.decision import Reason
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.findings import Finding, any_of
 from fhirbridge.core.scene import Answer, Ask, Scene
 from fhirbridge.core.spells import Sign
@@ -21,18 +22,19 @@ PROGRESS_WORDS = frozenset({FAILED, FAILED_ON_RECORD, FINISHED, DONE})
 
 
 class OutcomeIs(Struct, frozen=True):
-    """A Task of the step came to one of these ends; see `authoring.OutcomeOf`."""
+    """A Task of one of the steps came to one of these ends; see `authoring.OutcomeOf`."""
 
-    step: str
+    steps: tuple[str, ...]
     wanted: frozenset[str]
     action: str | None = None
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the outcome's time, or since the due date that lapsed."""
-        state = scene.step(self.step)
-        asks = [a for a in state.asks if self.action in (None, a.act.action)] if state else []
+        states = [state for step in self.steps if (state := scene.step(step)) is not None]
+        asks = [a for state in states for a in state.asks if self.action in (None, a.act.action)]
+        asks = [a for a in asks if a.act.kind is Kind.TASK]
         if not asks:
-            return Finding(False, because=(Reason(f"The step {self.step} has not been called for."),))
+            return Finding(False, because=(Reason(f"Nothing has been asked for by {' or '.join(self.steps)}."),))
         return any_of(tuple(self._of(scene, ask) for ask in asks))
 
     def _of(self, scene: Scene, ask: Ask) -> Finding:
@@ -124,10 +126,10 @@ class TimePassed(Struct, frozen=True):
 
 
 def _from(start: datetime, scene: Scene, reason: Reason) -> Finding:
-    ending = scene.spell.ending
+    ending = scene.scope.ending
     if start <= scene.now:
         return Finding(True, start, (reason,))
-    waits = start if ending is None or start < ending.at else None
+    waits = start if ending is None or start < ending.at or not scene.scope.misses else None
     return Finding(False, because=(reason,), changes_at=waits)
 
 
@@ -140,7 +142,7 @@ class ContactMade(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the contact."""
-        ending = scene.spell.ending
+        ending = scene.scope.ending if scene.scope.misses else None
         if ending is None:
             return Finding(False, because=(Reason("There has been no contact with the patient."),))
         counts = ending.sign is Sign.CONTACT or (self.or_attended and ending.sign is Sign.ATTENDED)
@@ -158,8 +160,52 @@ class Running(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of them started."""
-        runs = [scene.runs[p] for p in self.pathways if p in scene.runs]
+        runs = [run for run in scene.runs if run.pathway in self.pathways]
         if not runs:
             return Finding(False, because=(Reason("No such pathway runs."),))
         first = min(runs, key=lambda r: r.since)
         return Finding(True, first.since, first.because)
+
+
+class RanBefore(Struct, frozen=True):
+    """A pathway ran in an earlier case of this patient."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first of them started."""
+        if not scene.earlier:
+            return Finding(False, because=(Reason("No pathway ran in an earlier episode."),))
+        first = min(scene.earlier, key=lambda r: r.since)
+        on = scene.calendar.on_date(first.since)
+        return Finding(True, first.since, (Reason(f"A pathway ran in an earlier episode, from {on}.", first.triggers),))
+
+
+class Disengaged(Struct, frozen=True):
+    """When the case ended, one of these pathways was running, or had ended other than by the patient coming back."""
+
+    pathways: tuple[str, ...]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the case ended."""
+        runs = [run for run in scene.runs if run.pathway in self.pathways]
+        last = max(runs, key=lambda run: run.since, default=None)
+        ended = scene.scope.ended
+        if last is None or last.ending is None or ended is None:
+            return Finding(False, because=(Reason("No pathway was running when the episode ended."),))
+        if last.ending.sign in (Sign.CONTACT, Sign.ATTENDED) and last.ending.outcome != "declined":
+            back = scene.calendar.on_date(last.ending.at)
+            return Finding(False, because=(Reason(f"The patient had come back on {back}.", (last.ending.source,)),))
+        on = scene.calendar.on_date(ended.at)
+        says = f"The episode was ended on {on}, and the patient had not come back."
+        return Finding(True, ended.counts_from, (Reason(says, (ended.source, *last.triggers)),))
+
+
+class TaskOverdue(Struct, frozen=True):
+    """A Task of ours passed its due date undone."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the due date."""
+        late = scene.scope.overdue
+        if late is None:
+            return Finding(False)
+        says = f"“{late.title}” was due by {scene.calendar.at_time(late.due)} and has not been done."
+        return Finding(True, late.due, (Reason(says, late.triggers),))

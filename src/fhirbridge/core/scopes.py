@@ -1,0 +1,61 @@
+"""What pathways are anchored on besides spells: a signal's period, a case, its discharge, an overdue Task.
+
+A run happens once in its scope. The scope's name is part of the identity of everything the run asks for, so it is made
+of what does not change: the resource that a signal came from, and how often it had been taken back before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from fhirbridge.core.spells import DISCHARGE, Course, Overdue, Scope, Sign
+from fhirbridge.core.timeline import Record, SignalSpan
+
+
+def of_discharge(course: Course) -> Iterable[Scope]:
+    """The end of the episode, if the EPR has ended it."""
+    closed = course.closed
+    if closed is not None and closed.sign is Sign.DISCHARGED:
+        yield Scope(name=DISCHARGE, start=closed.counts_from, ended=closed)
+
+
+def of_case(course: Course, now: datetime) -> Iterable[Scope]:
+    """The case as a whole, from its beginning to its end."""
+    if course.closed is None or course.closed.at > now:
+        yield Scope(name="episode", start=course.case.begun, whole_case=True)
+
+
+def of_signal(course: Course, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
+    """Each period of one of these signals that began while the case was open."""
+    closed = course.closed
+    for signal in record.signals:
+        begins_inside = closed is None or signal.start < closed.at
+        outlives_start = signal.end is None or signal.end > course.case.begun
+        if signal.code in codes and begins_inside and outlives_start:
+            yield Scope(name=f"signal:{_named(signal)}", start=signal.start, ending=closed, signal=signal)
+
+
+def of_signal_in_spell(spell: Scope, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
+    """Each period of one of these signals that was live at some time in the spell."""
+    for signal in record.signals:
+        begun = spell.ending is None or signal.start < spell.ending.at
+        if signal.code in codes and begun and (signal.end is None or signal.end > spell.misses[0].clock):
+            yield Scope(
+                name=f"{spell.name}|{_named(signal)}",
+                start=signal.start,
+                ending=spell.ending,
+                assessed=spell.assessed,
+                misses=spell.misses,
+                streak=spell.streak,
+                signal=signal,
+            )
+
+
+def of_overdue(overdue: Overdue) -> Scope:
+    """One overdue Task."""
+    return Scope(name=f"task:{overdue.identity}", start=overdue.due, overdue=overdue)
+
+
+def _named(signal: SignalSpan) -> str:
+    return f"{signal.source.reference}:{signal.code}:{signal.asserted}"
