@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fhirbridge.adapters.epr import FhirEpr
+from fhirbridge.adapters.epr import BearerToken, FhirEpr
 from fhirbridge.adapters.feeds.rest_hook import NEEDED, WHERE_OFFERED, Standing, Watch, ensure, secret_matches
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.errors import EprRefused
+from fhirbridge.errors import EprRefused, EprUnavailable
 from fhirbridge.ports import Resource, Subscribed
 from tests.loopback import free_port
+from tests.servers.sekmet import sekmet
 
 Adapter = FhirEpr | MemoryEpr
 
@@ -284,3 +286,23 @@ async def test_a_real_server_notifies_with_the_resource_and_the_secret(sekmet_ur
         assert not secret_matches(authorization, [kept["Encounter?"]])
         for registration in await registered(epr, endpoint):
             await epr.update({**registration, "status": "off"})
+
+
+async def test_an_epr_that_is_restarted_still_has_its_subscriptions(tmp_path: Path, store: MemoryStore) -> None:
+    port, endpoint = free_port(), "http://127.0.0.1:9/fhir/notify/trust"
+    with sekmet(tmp_path, port=port, token="t0ken") as base_url:
+        async with FhirEpr("trust", base_url, auth=BearerToken("t0ken")) as epr:
+            first = await one(epr, store, endpoint, NOW)
+    async with FhirEpr("trust", base_url, auth=BearerToken("t0ken")) as epr:
+        with pytest.raises(EprUnavailable):
+            await one(epr, store, endpoint, NOW + MINUTE)
+        with sekmet(tmp_path, port=port, token="t0ken"):
+            watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
+            assert (watch.standing, watch.reference, watch.gap_since) == (Standing.ACTIVE, first.reference, None)
+
+
+async def test_an_epr_that_does_not_take_the_token_is_unavailable(tmp_path: Path, store: MemoryStore) -> None:
+    with sekmet(tmp_path, token="rotated") as base_url:
+        async with FhirEpr("trust", base_url, auth=BearerToken("t0ken")) as epr:
+            with pytest.raises(EprUnavailable, match="401"):
+                await one(epr, store, "http://127.0.0.1:9/fhir/notify/trust", NOW)
