@@ -45,16 +45,17 @@ demo: setup ## play a few weeks of a sample caseload against a sample EPR
 test: test-unit test-integration ## run every test
 
 test-unit: setup ## run the fast tests: no network, no sleeping
-	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit tests/cases $(PYTEST_ARGS)
 
 test-integration: setup ## run the tests that start real servers on loopback
 	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
-check: setup ## lint, format, types, direction of imports
+check: setup ## lint, format, types, direction of imports, cases and their pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m fhirbridge.casebook --check
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
