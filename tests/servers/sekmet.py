@@ -16,7 +16,7 @@ import yaml
 
 from tests.loopback import free_port
 
-_READY_WITHIN = 30.0
+_READY_WITHIN = 60.0
 _STOPS_WITHIN = 10.0
 
 
