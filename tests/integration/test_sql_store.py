@@ -120,6 +120,7 @@ async def test_the_refused_row_is_kept_with_the_reason(url: str) -> None:
     await store.commit(ANN, effects=[], outgoing=[row], wakes_at=None, decided_at=NOON, revision=seen.revision)
     [delivery] = await store.undelivered(NOON, 1)
     await store.delivered([Receipt(row=delivery.row, refused="422: no such code")], NOON)
+    await store.postpone([delivery.row], NOON, "503: another worker that came late")
     await store.close()
 
     database = Database(url)
