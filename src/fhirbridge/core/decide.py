@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec import Struct
+
 from fhirbridge.core.asking import Desk
 from fhirbridge.core.decision import Decision, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Started
@@ -29,11 +31,8 @@ from fhirbridge.core.unfounded import could_go, why_gone
 
 def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
     """What the pack asks for, for this patient, at this instant (UTC)."""
-    deciding = _Deciding(pack, record, own, now)
-    courses = [course(case, record, own, now, pack.late) for case in record.cases]
-    for each in courses:
-        deciding.case(each)
-    deciding.overdue()
+    deciding = Deciding(pack, record, own, now)
+    courses = deciding.everything()
     obligations = join(deciding.asks, pack)
     wanted = {obligation.identity for obligation in obligations}
     gone = [t for t in own.things.values() if could_go(t, pack) and t.identity not in wanted]
@@ -46,10 +45,22 @@ def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
     )
 
 
-class _Deciding:
-    """One decision in the making."""
+class Look(Struct, frozen=True):
+    """One pathway looked at in one scope: what its start came to, and the run, if it started."""
 
-    def __init__(self, pack: Pack, record: Record, own: Own, now: datetime) -> None:
+    case: str
+    scope: Scope
+    pathway: Pathway
+    starts: Finding
+    run: Run | None
+
+
+class Deciding:
+    """One decision in the making; with `complete`, everything that was looked at is kept in `looks`."""
+
+    def __init__(self, pack: Pack, record: Record, own: Own, now: datetime, *, complete: bool = False) -> None:
+        self.looks: list[Look] = []
+        self._complete = complete
         self.pack = pack
         self.record = record
         self.own = own
@@ -63,8 +74,17 @@ class _Deciding:
             self._by_scope.setdefault(pathway.once_per, []).append(pathway)
 
     def wake(self, at: datetime | None) -> None:
+        """Look again at that instant, unless something earlier comes."""
         if at is not None and at > self.now and (self.wakes_at is None or at < self.wakes_at):
             self.wakes_at = at
+
+    def everything(self) -> list[Course]:
+        """Work through every case; the courses that were found."""
+        courses = [course(case, self.record, self.own, self.now, self.pack.late) for case in self.record.cases]
+        for each in courses:
+            self.case(each)
+        self.overdue()
+        return courses
 
     # --- scopes --------------------------------------------------------------------------
 
@@ -124,9 +144,12 @@ class _Deciding:
         scene = self._scene(each, scope, runs, earlier)
         finding = pathway.starts.find(scene)
         self.wake(finding.changes_at)
-        if not finding.holds or (scope.ending is not None and finding.since >= scope.ending.at and scope.misses):
+        over = scope.ending is not None and finding.since >= scope.ending.at and scope.misses
+        run = self._run(pathway, scene, finding) if finding.holds and not over else None
+        if self._complete:
+            self.looks.append(Look(each.case.id, scope, pathway, finding, run))
+        if run is None:
             return False
-        run = self._run(pathway, scene, finding)
         runs.append(run)
         self.runs.append((each, run))
         scene.run = run
@@ -148,6 +171,7 @@ class _Deciding:
             risk_when_unrecorded=self.pack.risk_when_unrecorded,
             runs=runs,
             earlier=earlier,
+            complete=self._complete,
         )
 
     def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:

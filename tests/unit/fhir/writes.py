@@ -60,7 +60,7 @@ SETTING = Rendering(
     holders={"gp": ("Organization/gp1",)},
     runs={
         RUN: Started(
-            identity=RUN, at=SINCE, pack="rdash-disengagement", version="1.0.0", pathway="low", case="e1", anchor=SINCE
+            identity=RUN, at=SINCE, pack="rdash-disengagement", version="1.0.0", pathway="low", case="e1", since=SINCE
         )
     },
     rows={"rdash-5.3-contact-phone": "rdash-5.3-contact"},

@@ -152,17 +152,25 @@ class ChildInvolved(Struct, frozen=True):
             if "child" in relation.latest.kinds and _current(relation.latest, scene.ref)
         ]
         under = [(r, until) for r, until in minors if until is None or scene.ref < until]
-        changes = earliest((signal.changes_at, *(u for _, u in under if u is not None and u > scene.now)))
+        edges = (u for _, u in under if u is not None and u > scene.now)
+        changes = earliest((signal.changes_at, relations_change(scene), *edges))
+        if signal.holds and not under:
+            return Finding(True, signal.since, signal.because, changes)
         if not under:
             ended = max((u for _, u in minors if u is not None), default=BEGINNING)
-            return Finding(
-                signal.holds, signal.since if signal.holds else max(signal.since, ended), signal.because, changes
-            )
+            says = "No child in the patient's care or in contact with them is on record."
+            return Finding(False, max(signal.since, ended), (Reason(says),), changes)
         because = tuple(Reason("A child of the patient is on record.", (r.latest.source,)) for r, _ in under)
         since = min(scene_start(r.latest.start, r.stretches[0].known) for r, _ in under)
         if signal.holds:
             return Finding(True, min(signal.since, since), (*signal.because, *because), changes)
         return Finding(True, since, because, changes)
+
+
+def relations_change(scene: Scene) -> datetime | None:
+    """When somebody's relation to the patient begins or ends next, as recorded."""
+    edges = (edge for r in scene.record.relations for edge in (r.latest.start, r.latest.end))
+    return earliest(edge for edge in edges if edge is not None and edge > scene.now)
 
 
 def scene_start(start: datetime | None, known: datetime) -> datetime:
@@ -199,12 +207,15 @@ class FamilyOnRecord(Struct, frozen=True):
             and _current(r.latest, scene.ref)
             and not _minor(r.latest, scene)
         ]
+        changes = relations_change(scene)
         if not reachable:
-            return Finding(False, because=(Reason("Nobody of the family who can be reached is on record."),))
+            says = "Nobody of the family who can be reached is on record."
+            return Finding(False, because=(Reason(says),), changes_at=changes)
         because = tuple(
             Reason("A family member or carer who can be reached is on record.", (r.latest.source,)) for r in reachable
         )
-        return Finding(True, min(scene_start(r.latest.start, r.stretches[0].known) for r in reachable), because)
+        since = min(scene_start(r.latest.start, r.stretches[0].known) for r in reachable)
+        return Finding(True, since, because, changes)
 
 
 def _minor(relation: Relation, scene: Scene) -> bool:
