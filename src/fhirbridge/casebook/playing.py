@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -60,12 +61,12 @@ class Story(Struct, frozen=True):
 
 def pack_of(case: Case, setting: Setting) -> Pack:
     """The policy pack that a case is played under, with the case's settings."""
-    return load_pack(
-        case.pack,
-        calendar=setting.calendar,
-        overrides=case.settings,
-        risk_when_unrecorded=case.risk_when_unrecorded,
-    )
+    return _pack(case.pack, tuple(case.settings.items()), case.risk_when_unrecorded, setting.calendar)
+
+
+@lru_cache(maxsize=64)
+def _pack(name: str, settings: tuple[tuple[str, str | int], ...], risk: str, calendar: Calendar) -> Pack:
+    return load_pack(name, calendar=calendar, overrides=dict(settings), risk_when_unrecorded=risk)
 
 
 def play(case: Case, setting: Setting, pack: Pack) -> Story:
