@@ -31,8 +31,8 @@ def line_at(text: str, path: Path) -> int:
 
 
 def path_of(place: str) -> list[str | int]:
-    """The path that an element such as `Encounter.participant[0].period.end` takes from its resource."""
-    _, _, below = place.partition(".")
+    """The path that an element takes from its resource: `Encounter.participant[0].period.end`, or `resourceType`."""
+    below = place.partition(".")[2] if place[:1].isupper() else place
     return [m["name"] or int(m["index"]) for m in _STEP.finditer(below)]
 
 
