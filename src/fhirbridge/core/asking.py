@@ -15,12 +15,13 @@ from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Key, Kind, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Task
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Act, Pack, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
 from fhirbridge.core.spells import DISCHARGE, TOOK_UP, Ending, Sign, contact_cases, happened_at
 from fhirbridge.core.states import is_terminal
-from fhirbridge.core.timeline import History, Record
+from fhirbridge.core.timeline import Record
 
 _ANSWERS = frozenset({"completed", "failed", "rejected"})
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from fhirbridge.core.decision import Reason
-from fhirbridge.core.timeline import BEGINNING
+from fhirbridge.core.history import BEGINNING
 
 
 class Finding(Struct, frozen=True):

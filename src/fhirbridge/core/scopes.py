@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.spells import DISCHARGE, Course, Overdue, Scope, Sign
-from fhirbridge.core.timeline import Record, SignalSpan
+from fhirbridge.core.timeline import Record
 
 
 def of_discharge(course: Course) -> Iterable[Scope]:

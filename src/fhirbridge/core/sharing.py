@@ -6,8 +6,8 @@ died is written to by nobody.
 
 from __future__ import annotations
 
-from fhirbridge.core.conditions.circumstances import FamilyOnRecord, MayShare
 from fhirbridge.core.conditions.logic import All
+from fhirbridge.core.conditions.people import FamilyOnRecord, MayShare
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.policy import Condition

@@ -12,10 +12,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from fhirbridge.core.cases import Case, Visit
 from fhirbridge.core.effects import Own, Thing
 from fhirbridge.core.facts import AppointmentState, Message, Source, Task
 from fhirbridge.core.findings import earliest
-from fhirbridge.core.timeline import BEGINNING, Case, History, Record, SignalSpan, Visit, clock, discharged_at
+from fhirbridge.core.history import BEGINNING, History, clock
+from fhirbridge.core.signals import SignalSpan, discharged_at
+from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import CONTACT_MADE, CONTACTS_PATIENT
 
 AT_START = "start"

@@ -1,0 +1,166 @@
+"""Cases: an episode of care, or what stands for one, with its appointments.
+
+An appointment belongs to the episode of its encounter; else to that of its referral; else to the patient's one episode
+of the same service, then to the only one, that was open at its start; else it is a case of its own for that service.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+
+from msgspec import Struct
+
+from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Referral, Source
+from fhirbridge.core.history import BEGINNING, History
+from fhirbridge.core.signals import discharged_at
+
+_HAPPENED = frozenset({"in-progress", "finished"})
+_NEVER_OPEN = frozenset({"cancelled", "entered-in-error"})
+_WAITING = frozenset({"active", "on-hold", "draft"})
+
+
+class Visit(Struct, frozen=True):
+    """An appointment as it counts for a case. `at` is its start; `over` its end, else its start."""
+
+    history: History[Appointment]
+    at: datetime
+    over: datetime
+    seen: Source | None = None
+    """The Encounter that shows the patient was seen, whatever the Appointment says."""
+
+    @property
+    def source(self) -> Source:
+        """The version of the Appointment that holds now."""
+        return self.history.latest.source
+
+    @property
+    def state(self) -> AppointmentState:
+        """What the Appointment says now, but attended when an Encounter of it took place."""
+        return AppointmentState.ATTENDED if self.seen else self.history.latest.state
+
+    def attended(self, at: datetime) -> bool:
+        """Whether it counts as attended at that instant."""
+        state = self.state
+        return (state is AppointmentState.ATTENDED and self.at <= at) or (
+            state is AppointmentState.PRESENT and self.over <= at
+        )
+
+
+class Case(Struct, frozen=True):
+    """One episode of care of a patient; one service where no episode fits; or a referral that led to neither yet.
+
+    `id` is `EpisodeOfCare/x`, `Service/` and the service's key, or `ServiceRequest/x`. `visits` are in the order of
+    their start.
+    """
+
+    id: str
+    visits: tuple[Visit, ...]
+    episode: History[Episode] | None = None
+    encounters: tuple[History[Encounter], ...] = ()
+    referral: Referral | None = None
+    """The referral that is all there is of the case so far."""
+
+    @property
+    def begun(self) -> datetime:
+        """When the case began, as far as the record tells."""
+        if self.episode is not None:
+            return self.episode.latest.start or self.episode.stretches[0].known
+        if self.referral is not None:
+            return self.referral.authored or self.referral.known
+        return self.visits[0].at if self.visits else BEGINNING
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that obligations of this case may carry: its own, and those of its referrals."""
+        return frozenset({self.id, *self.referrals})
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The keys of the service this case belongs to."""
+        if self.episode and self.episode.latest.services:
+            return self.episode.latest.services
+        if self.referral is not None:
+            return self.referral.services
+        return tuple(sorted({key for visit in self.visits for key in visit.history.latest.services}))
+
+    @property
+    def referrals(self) -> tuple[str, ...]:
+        """`ServiceRequest/id` of everything that led to this case."""
+        mine = set(self.episode.latest.referrals) if self.episode else set()
+        if self.referral is not None:
+            mine.add(self.referral.source.reference)
+        for visit in self.visits:
+            mine.update(visit.history.latest.referrals)
+        return tuple(sorted(mine))
+
+
+def cases_of(
+    appointments: list[History[Appointment]],
+    episodes: list[History[Episode]],
+    encounters: list[History[Encounter]],
+    referrals: list[History[Referral]],
+) -> tuple[Case, ...]:
+    """The cases of one patient, in the order in which they began."""
+    seen = _seen(encounters)
+    episode_of_encounter = {
+        appointment: encounter.latest.episodes[0]
+        for encounter in encounters
+        if encounter.latest.episodes
+        for appointment in encounter.latest.appointments
+    }
+    visits: dict[str, list[Visit]] = defaultdict(list)
+    for history in appointments:
+        fact = history.latest
+        if fact.start is None:
+            continue
+        reference = fact.source.reference
+        case = _case_of(fact, fact.start, episode_of_encounter.get(reference), episodes)
+        visits[case].append(Visit(history, fact.start, fact.end or fact.start, seen.get(reference)))
+    by_reference = {e.latest.source.reference: e for e in episodes}
+    cases = [
+        Case(
+            id=case,
+            visits=tuple(sorted(visits[case], key=lambda v: (v.at, v.source.id))),
+            episode=by_reference.get(case),
+            encounters=tuple(e for e in encounters if case in e.latest.episodes),
+        )
+        for case in sorted(set(visits) | set(by_reference))
+    ]
+    taken = {referral for case in cases for referral in case.referrals}
+    waiting = [r.latest for r in referrals if r.latest.status in _WAITING and r.latest.source.reference not in taken]
+    cases += [Case(id=fact.source.reference, visits=(), referral=fact) for fact in waiting]
+    return tuple(sorted(cases, key=lambda case: (case.begun, case.id)))
+
+
+def _seen(encounters: list[History[Encounter]]) -> dict[str, Source]:
+    return {
+        appointment: encounter.latest.source
+        for encounter in encounters
+        if encounter.latest.status in _HAPPENED
+        for appointment in encounter.latest.appointments
+    }
+
+
+def _case_of(fact: Appointment, start: datetime, by_encounter: str | None, episodes: list[History[Episode]]) -> str:
+    """The case of an appointment, in the order of the contract: encounter, referral, service, only episode, its own."""
+    if by_encounter:
+        return by_encounter
+    known = [e for e in episodes if e.latest.status not in _NEVER_OPEN]
+    referred = [e for e in known if set(e.latest.referrals) & set(fact.referrals)]
+    if referred:
+        return max(referred, key=lambda e: e.latest.start or BEGINNING).latest.source.reference
+    open_then = [e for e in known if _open_at(e, start)]
+    same_service = [e for e in open_then if set(e.latest.services) & set(fact.services)]
+    for candidates in (same_service, open_then):
+        if len(candidates) == 1:
+            return candidates[0].latest.source.reference
+    return "Service/" + (min(fact.services) if fact.services else "unknown")
+
+
+def _open_at(episode: History[Episode], at: datetime) -> bool:
+    fact = episode.latest
+    if fact.start is not None and at < fact.start:
+        return False
+    end = discharged_at(episode) if fact.status == "finished" else None
+    return end is None or at <= end

@@ -1,0 +1,104 @@
+"""What the record says of risk. What is not recorded is unknown, and what contradicts itself is never low."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from fhirbridge.core.conditions.circumstances import next_change, spans
+from fhirbridge.core.decision import Reason
+from fhirbridge.core.facts import Source
+from fhirbridge.core.findings import Finding, earliest
+from fhirbridge.core.history import BEGINNING
+from fhirbridge.core.scene import Scene
+from fhirbridge.core.spells import contact_cases, happened_at
+from fhirbridge.core.vocabulary import NO_RISK_SIGNALS, RISK_SIGNALS
+
+
+class RiskIs(Struct, frozen=True):
+    """The recorded risk is one of `identified`, `none`, `unknown`, `contradictory`."""
+
+    states: frozenset[str]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the record has been saying so."""
+        state, since, because = risk(scene)
+        return Finding(state in self.states, since, because, next_change(scene, RISK_SIGNALS | NO_RISK_SIGNALS))
+
+
+class RiskWhenMissed(Struct, frozen=True):
+    """The recorded risk was one of these when an appointment of this spell was missed, whatever was found out since."""
+
+    states: frozenset[str]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first such miss."""
+        for miss in scene.scope.misses:
+            state = _recorded_at(scene, miss.clock)
+            if miss.clock <= scene.now and state in self.states:
+                at = scene.calendar.at_time(miss.at)
+                says = f"When the appointment on {at} was missed, the recorded risk was {state}."
+                return Finding(True, miss.clock, (Reason(says, (miss.visit.source,)),))
+        waiting = earliest(m.clock for m in scene.scope.misses if m.clock > scene.now)
+        return Finding(
+            False, because=(Reason("The risk was on record when the appointment was missed."),), changes_at=waiting
+        )
+
+
+def _recorded_at(scene: Scene, at: datetime) -> str:
+    codes = {s.code for s in scene.record.signals if s.holds(at)}
+    if codes & RISK_SIGNALS:
+        return "contradictory" if codes & NO_RISK_SIGNALS else "identified"
+    return "none" if codes & NO_RISK_SIGNALS else scene.risk_when_unrecorded
+
+
+def risk(scene: Scene) -> tuple[str, datetime, tuple[Reason, ...]]:
+    """What the record says of risk, since when, and why; an answer to confirm-pathway outweighs older signals."""
+    confirmed = _confirmed(scene)
+    after = confirmed[1] if confirmed else BEGINNING
+    risks = [s for s in spans(scene, RISK_SIGNALS) if s.start > after or confirmed is None]
+    denials = [s for s in spans(scene, NO_RISK_SIGNALS) if s.start > after or confirmed is None]
+    reasons = tuple(Reason(_RISK_WORDS.get(s.code, f"{s.code} is recorded."), (s.source,)) for s in (*risks, *denials))
+    if risks and denials:
+        return "contradictory", max(s.start for s in (*risks, *denials)), reasons
+    if risks:
+        return "identified", min(s.start for s in risks), reasons
+    if denials:
+        return "none", min(s.start for s in denials), reasons
+    if confirmed is not None:
+        outcome, at, source = confirmed
+        state = "identified" if outcome == "higher-risk" else "none"
+        words = "higher" if outcome == "higher-risk" else "lower"
+        return state, at, (Reason(f"The {words}-risk pathway was confirmed for this patient.", (source,)),)
+    codes = RISK_SIGNALS | NO_RISK_SIGNALS
+    ended = max((s.end for s in scene.record.signals if s.code in codes and s.end and s.end <= scene.ref), default=None)
+    if scene.risk_when_unrecorded != "unknown":
+        return scene.risk_when_unrecorded, ended or BEGINNING, (Reason("This service counts unrecorded risk so."),)
+    return "unknown", ended or BEGINNING, (Reason("Nothing is recorded about risk, so it counts as unknown."),)
+
+
+_RISK_WORDS = {
+    "risk-none": "The absence of risk is recorded.",
+    "risk": "A risk is recorded.",
+    "risk-high": "A high risk is recorded.",
+    "self-harm-risk": "A risk of self-harm is recorded.",
+    "immediate-risk": "An immediate risk is recorded.",
+    "safeguarding-adult": "A safeguarding concern about the adult is recorded.",
+    "safeguarding-child": "A safeguarding concern about a child is recorded.",
+}
+
+
+def _confirmed(scene: Scene) -> tuple[str, datetime, Source] | None:
+    """The latest answer to confirm-pathway in this spell."""
+    answers = [
+        (task.latest.outcome, happened_at(task), task.latest.source)
+        for task in scene.record.tasks
+        if task.latest.outcome in ("higher-risk", "lower-risk")
+        and task.latest.status == "completed"
+        and "confirm-pathway" in task.latest.actions
+        and scene.scope.start < happened_at(task) <= scene.ref
+        and scene.course.case.id in contact_cases(task, scene.own, scene.record.cases)
+    ]
+    latest = max(answers, key=lambda answer: answer[1], default=None)
+    return (latest[0], latest[1], latest[2]) if latest and latest[0] else None
