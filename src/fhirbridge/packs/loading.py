@@ -14,7 +14,8 @@ import yaml
 
 from fhirbridge.core.authoring import PackFile
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.compiling import SettingValue, compile_pack
+from fhirbridge.core.compiling import compile_pack
+from fhirbridge.core.conditions.compiling import SettingValue
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.shipped import folder
