@@ -8,7 +8,7 @@ All instants are UTC. References are `Type/id`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -112,8 +112,8 @@ class Store(Protocol):
         """Make events durable; when this returns, they survive a crash."""
         ...
 
-    async def waiting(self, limit: int) -> list[Arrival]:
-        """The oldest events not yet digested."""
+    async def waiting(self, limit: int, eprs: Collection[str] | None = None) -> list[Arrival]:
+        """The oldest events not yet digested; of these EPRs alone where any are named, so that none blocks another."""
         ...
 
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
@@ -121,6 +121,10 @@ class Store(Protocol):
 
         A version without an id of its own is new when its content is. One without a patient makes nobody due.
         """
+        ...
+
+    async def last(self, epr: str, reference: str) -> Version | None:
+        """The version of `Type/id` that became known last, of those kept; None when it was never heard of."""
         ...
 
     async def has_seen(self, subject: Subject) -> bool:

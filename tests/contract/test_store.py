@@ -114,6 +114,23 @@ async def test_what_was_accepted_waits_in_order_until_it_is_digested(store: Stor
     assert await store.waiting(10) == [arrivals[1]]
 
 
+async def test_what_waits_can_be_asked_for_by_epr(store: Store) -> None:
+    await store.accept("busy", [Event(type="Task", id=str(number)) for number in range(5)], NOON)
+    await store.accept("quiet", [Event(type="Task", id="t")], NOON)
+
+    assert [arrival.epr for arrival in await store.waiting(3, ["quiet"])] == ["quiet"]
+    assert await store.waiting(3, []) == []
+
+
+async def test_the_last_version_of_a_resource_is_found_by_its_reference(store: Store) -> None:
+    first, second = appointment("a"), appointment("a", "2", known=NOON + SOON)
+    await store.keep("epr", [second, first, appointment("b", "3", known=NOON + 2 * SOON)], (), NOON)
+
+    assert await store.last("epr", "Appointment/a") == second
+    assert await store.last("epr", "Appointment/c") is None
+    assert await store.last("other", "Appointment/a") is None
+
+
 async def test_concurrent_arrivals_all_come_in_once(store: Store) -> None:
     events = [Event(type="Appointment", id=f"a{number}") for number in range(60)]
     await asyncio.gather(*(store.accept("epr", [event], NOON) for event in events))

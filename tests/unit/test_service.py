@@ -44,6 +44,7 @@ class Epr(MemoryEpr):
         self.away: Exception | None = None
         self.refuses_delivery: list[Exception] = []
         self.deliveries = 0
+        self.forgets = False
 
     async def read(self, reference: str) -> Resource | None:
         self._check()
@@ -51,7 +52,7 @@ class Epr(MemoryEpr):
 
     async def history(self, reference: str) -> list[Resource]:
         self._check()
-        return await super().history(reference)
+        return [] if self.forgets else await super().history(reference)
 
     async def search(self, resource_type: str, parameters: Any) -> AsyncIterator[Resource]:
         self._check()
@@ -205,6 +206,22 @@ async def test_a_deleted_appointment_takes_the_task_back(stage: Stage) -> None:
     assert task["status"] == "cancelled"
 
 
+async def test_a_deletion_counts_where_the_epr_keeps_no_history(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    await stage.settle()
+    stage.clock.time += timedelta(hours=3)
+
+    await stage.epr.delete("Appointment/a2")
+    stage.epr.forgets = True
+    await stage.notify(Event(type="Appointment", id="a2", deleted=True))
+    await stage.notify(Event(type="Appointment", id="a2", deleted=True))
+    await stage.settle()
+
+    [task] = await stage.tasks()
+    assert task["status"] == "cancelled"
+
+
 async def test_events_doubled_and_in_the_wrong_order_lead_to_the_same(stage: Stage) -> None:
     await stage.low_risk_patient()
     await stage.two_misses()
@@ -251,7 +268,10 @@ async def test_a_signal_that_nobody_notified_is_read_before_deciding(stage: Stag
     await stage.two_misses()
     await stage.settle()
 
-    assert await stage.tasks() == []  # without the recorded absence of risk the low-risk pathway does not start
+    known = {fact.source.versioned for fact in (await stage.store.load(PATIENT)).facts}
+    assert {"Flag/f1/_history/1", "Flag/f1/_history/2"} <= known
+    clauses = {part["valueString"] for task in await stage.tasks() for part in task["input"] if "valueString" in part}
+    assert "rdash-5.3-contact" not in clauses  # which only starts where the absence of risk is on record
 
 
 async def test_what_the_service_has_no_use_for_is_skipped(stage: Stage) -> None:
@@ -290,6 +310,21 @@ async def test_an_epr_that_is_away_is_asked_ever_more_seldom(stage: Stage) -> No
     assert await stage.service.digest() is None
     stage.clock.time += timedelta(seconds=2)
     assert await stage.service.digest() == set()
+
+
+async def test_an_epr_that_is_away_does_not_block_another(stage: Stage) -> None:
+    other = Epr(stage.clock)
+    other.name, other.away = "other", EprUnavailable("other: down")
+    service = Service(stage.store, {"main": stage.site, "other": replace(stage.site, epr=other)}, stage.clock)
+    for _ in range(3):
+        await service.ingest("other", Notification(events=tuple(Event(type="Task", id=f"t{n}") for n in range(100))))
+    await stage.low_risk_patient()
+    await stage.two_misses()
+
+    for _ in range(10):
+        await service.work_through()
+
+    assert len(await stage.tasks()) == 1
 
 
 @pytest.mark.parametrize("error", [EprUnavailable("down"), EprConflict("changed"), EprRefused("not allowed to search")])

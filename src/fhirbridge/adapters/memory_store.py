@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -67,7 +67,7 @@ class MemoryStore:
         self._lease = lease
         self._rows = count(1)
         self._inbox: dict[int, Arrival] = {}
-        self._versions: set[tuple[str, str, str, str]] = set()
+        self._versions: dict[tuple[str, str, str, str], Version] = {}
         self._subjects: dict[Subject, _State] = {}
         self._outbox: dict[int, _Row] = {}
         self._settled: set[int] = set()
@@ -85,9 +85,9 @@ class MemoryStore:
             row = next(self._rows)
             self._inbox[row] = Arrival(row=row, epr=epr, event=event, received=received)
 
-    async def waiting(self, limit: int) -> list[Arrival]:
-        """The oldest events not yet digested."""
-        return list(self._inbox.values())[:limit]
+    async def waiting(self, limit: int, eprs: Collection[str] | None = None) -> list[Arrival]:
+        """The oldest events not yet digested, of these EPRs alone where any are named."""
+        return [arrival for arrival in self._inbox.values() if eprs is None or arrival.epr in eprs][:limit]
 
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
@@ -97,7 +97,7 @@ class MemoryStore:
             key = (epr, fact.source.type, fact.source.id, version_key(version))
             if key in self._versions:
                 continue
-            self._versions.add(key)
+            self._versions[key] = version
             if fact.patient:
                 subject = Subject(epr, fact.patient)
                 self._state(subject).facts.append(fact)
@@ -108,6 +108,15 @@ class MemoryStore:
             state.wakes_at = _earlier(state.wakes_at, now)
         for row in digested:
             self._inbox.pop(row, None)
+
+    async def last(self, epr: str, reference: str) -> Version | None:
+        """The version of `Type/id` that became known last, of those kept."""
+        about = [
+            version
+            for (its_epr, kind, identity, _), version in self._versions.items()
+            if its_epr == epr and f"{kind}/{identity}" == reference
+        ]
+        return max(reversed(about), key=lambda version: version.fact.known, default=None)
 
     async def has_seen(self, subject: Subject) -> bool:
         """Whether any version about this patient has been kept."""

@@ -73,6 +73,7 @@ def configure_log(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _settings(config: Path | None) -> Settings:

@@ -54,9 +54,9 @@ async def ingest(store: Store, site: Site, notification: Notification, clock: Cl
 
 async def digest(store: Store, sites: Mapping[str, Site], clock: Clock, pauses: Pauses) -> set[Subject] | None:
     """Take a batch from the inbox; the subjects it was about, None when there was nothing that could be taken."""
-    arrivals = await store.waiting(BATCH)
     now = clock.now()
-    ready = [one for one in arrivals if one.epr in sites and pauses.until(one.epr, now) is None]
+    answering = [name for name in sites if pauses.until(name, now) is None]
+    ready = await store.waiting(BATCH, answering)
     if not ready:
         return None
     about: set[Subject] = set()
@@ -73,7 +73,7 @@ async def _digest_for(
     last_of = {(a.event.type, a.event.id): a for a in arrivals}
     telling = arrivals if site.trust_payload else list(last_of.values())
     try:
-        found = await reading.each(telling, lambda arrival: reading.told_of(site, arrival))
+        found = await reading.each(telling, lambda arrival: reading.told_of(store, site, arrival))
         versions = [version for one in found for version in one]
         versions += await _first_sight(store, site, versions)
     except EprError as error:

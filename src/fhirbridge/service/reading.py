@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from fhirbridge.core.facts import Source, Unmapped
 from fhirbridge.errors import EprRefused, SenderError
 from fhirbridge.fhir.validation import check
-from fhirbridge.ports import Arrival, Event, Resource, Version
+from fhirbridge.ports import Arrival, Event, Resource, Store, Version
 from fhirbridge.service.measures import SKIPPED, UNREADABLE
 from fhirbridge.service.site import Site
 
@@ -48,7 +48,7 @@ async def each(items: Iterable[Item], do: Callable[[Item], Awaitable[Result]]) -
     return [task.result() for task in tasks]
 
 
-async def told_of(site: Site, arrival: Arrival) -> list[Version]:
+async def told_of(store: Store, site: Site, arrival: Arrival) -> list[Version]:
     """The versions that an event leads to; none when the service has no use for the resource, or it cannot be had.
 
     Raises:
@@ -61,7 +61,7 @@ async def told_of(site: Site, arrival: Arrival) -> list[Version]:
     reference = f"{event.type}/{event.id}"
     try:
         if event.deleted and await site.epr.read(reference) is None:
-            return await _erased(site, reference, event, arrival.received)
+            return await _erased(store, site, event, arrival.received)
         resources = await _every_version(site, reference)
     except EprRefused as refusal:
         resources = []
@@ -165,29 +165,22 @@ def _among(event: Event, resources: Iterable[Resource]) -> bool:
     return any(resource.get("meta", {}).get("versionId", "") == event.version for resource in resources)
 
 
-async def _erased(site: Site, reference: str, event: Event, received: datetime) -> list[Version]:
-    """The last version there was, as one that should never have been."""
-    before = facts_in(site, await _history_of_deleted(site, reference, event))
-    if not before:
-        return []
-    last = max(before, key=lambda version: version.fact.known)
+async def _erased(store: Store, site: Site, event: Event, received: datetime) -> list[Version]:
+    """The last version there was, as one that should never have been; before it, what was not known yet."""
+    reference = f"{event.type}/{event.id}"
+    before = facts_in(site, await site.epr.history(reference))
+    kept = await store.last(site.epr.name, reference)
+    last = max([*before, *([kept] if kept else [])], key=lambda version: version.fact.known, default=None)
+    if last is None or last.fact.erased:
+        return before
     fact = last.fact
-    version = event.version or _following(fact.source.version)
     gone = replace(
         fact,
         erased=True,
         known=max(received, fact.known + _TICK),
-        source=Source(type=fact.source.type, id=fact.source.id, version=version),
+        source=Source(fact.source.type, fact.source.id, event.version or _following(fact.source.version)),
     )
     return [*before, Version(fact=gone, resource=last.resource)]
-
-
-async def _history_of_deleted(site: Site, reference: str, event: Event) -> list[Resource]:
-    try:
-        versions = await site.epr.history(reference)
-    except EprRefused:
-        versions = []
-    return versions or ([event.resource] if event.resource and site.trust_payload else [])
 
 
 def _following(version: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -58,9 +58,11 @@ async def add(connection: AsyncConnection, rows: Sequence[Row]) -> None:
     await connection.execute(inbox.insert(), list(rows))
 
 
-async def oldest(connection: AsyncConnection, limit: int) -> list[Arrival]:
-    """The oldest rows not yet digested."""
+async def oldest(connection: AsyncConnection, limit: int, eprs: Collection[str] | None = None) -> list[Arrival]:
+    """The oldest rows not yet digested, of these EPRs alone where any are named."""
     query = select(inbox).where(inbox.c.digested_at.is_(None)).order_by(inbox.c.row).limit(limit)
+    if eprs is not None:
+        query = query.where(inbox.c.epr.in_(eprs))
     return [_arrival(row) for row in (await connection.execute(query)).mappings()]
 
 
@@ -127,6 +129,19 @@ async def facts_about(connection: AsyncConnection, subject: Subject) -> tuple[An
         .order_by(versions.c.known, versions.c.row)
     )
     return tuple(_FACT.decode(fact) for fact in (await connection.execute(query)).scalars())
+
+
+async def last_version(connection: AsyncConnection, epr: str, reference: str) -> Version | None:
+    """The version of a resource that became known last."""
+    kind, _, identity = reference.partition("/")
+    query = (
+        select(versions.c.fact, versions.c.resource)
+        .where(versions.c.epr == epr, versions.c.type == kind, versions.c.id == identity)
+        .order_by(versions.c.known.desc(), versions.c.row.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return Version(fact=_FACT.decode(row.fact), resource=msgspec.json.decode(row.resource)) if row else None
 
 
 async def any_about(connection: AsyncConnection, subject: Subject) -> bool:

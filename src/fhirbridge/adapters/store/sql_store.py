@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -78,10 +78,10 @@ class SqlStore:
         async with self._database.writing() as connection:
             await inbox.add(connection, rows)
 
-    async def waiting(self, limit: int) -> list[Arrival]:
-        """The oldest events not yet digested."""
+    async def waiting(self, limit: int, eprs: Collection[str] | None = None) -> list[Arrival]:
+        """The oldest events not yet digested, of these EPRs alone where any are named."""
         async with self._database.reading() as connection:
-            return await inbox.oldest(connection, limit)
+            return await inbox.oldest(connection, limit, eprs)
 
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
@@ -89,6 +89,11 @@ class SqlStore:
             await inbox.close(connection, digested, now)
             news = await inbox.add_versions(connection, epr, versions, now)
             await subjects.tell_news(connection, news, now)
+
+    async def last(self, epr: str, reference: str) -> Version | None:
+        """The version of `Type/id` that became known last, of those kept."""
+        async with self._database.reading() as connection:
+            return await inbox.last_version(connection, epr, reference)
 
     async def has_seen(self, subject: Subject) -> bool:
         """Whether any version about this patient has been kept."""
