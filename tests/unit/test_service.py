@@ -244,6 +244,8 @@ async def test_a_patient_heard_of_for_the_first_time_is_read_whole(stage: Stage)
     while await service.work_through():
         pass
 
+    known = {fact.source.reference for fact in (await fresh.load(PATIENT)).facts}
+    assert {"Appointment/a0", "Appointment/a1", "EpisodeOfCare/e1", "Patient/p1"} <= known
     assert len(await stage.tasks()) == 1
 
 
