@@ -99,7 +99,7 @@ class Deciding:
             for scope in of_discharge(each):
                 self.anchored(pathway, each, scope, runs, earlier)
         for pathway in self._by_scope.get("episode", ()):
-            for scope in of_case(each, self.now):
+            for scope in of_case(each):
                 self.anchored(pathway, each, scope, [], earlier)
         for pathway in self._by_scope.get("signal", ()):
             for scope in of_signal(each, self.record, pathway.signals):
@@ -144,7 +144,7 @@ class Deciding:
         scene = self._scene(each, scope, runs, earlier)
         finding = pathway.starts.find(scene)
         self.wake(finding.changes_at)
-        over = scope.ending is not None and finding.since >= scope.ending.at and scope.misses
+        over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
         run = self._run(pathway, scene, finding) if finding.holds and not over else None
         if self._complete:
             self.looks.append(Look(each.case.id, scope, pathway, finding, run))
@@ -165,7 +165,7 @@ class Deciding:
             course=each,
             scope=scope,
             now=self.now,
-            ref=min(self.now, ending.at) if ending and scope.misses else self.now,
+            ref=min(self.now, ending.at) if ending else self.now,
             calendar=self.pack.calendar,
             late=self.pack.late,
             risk_when_unrecorded=self.pack.risk_when_unrecorded,
@@ -199,7 +199,7 @@ class Deciding:
         self.wake(finding.changes_at)
         state = StepState(finding, [])
         since = max(finding.since, run.since)
-        late = not step.closing and run.scope.misses and run.ending is not None and since >= run.ending.at
+        late = not step.closing and run.ending is not None and since >= run.ending.at
         if not finding.holds or late:
             return state
         told = Finding(True, since, tuple(dict.fromkeys((*run.because, *finding.because))))

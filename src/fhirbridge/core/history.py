@@ -28,10 +28,11 @@ class Stretch(Struct, frozen=True):
 
 
 class History(Struct, Generic[F], frozen=True):
-    """All versions of one resource, oldest first, reduced to what matters."""
+    """All versions of one resource, oldest first, and the stretches in which they mean the same."""
 
     latest: F
     stretches: tuple[Stretch, ...]
+    versions: tuple[F, ...]
 
     @property
     def since(self) -> datetime:
@@ -47,14 +48,14 @@ class History(Struct, Generic[F], frozen=True):
         """Order the versions by when they were committed, and join those that mean the same."""
         if len(versions) == 1:
             fact = versions[0]
-            return cls(latest=fact, stretches=(Stretch(meaning(fact), fact.known),))
+            return cls(latest=fact, stretches=(Stretch(meaning(fact), fact.known),), versions=(fact,))
         ordered = sorted(versions, key=_order)
         stretches: list[Stretch] = []
         for fact in ordered:
             means = meaning(fact)
             if not stretches or stretches[-1].meaning != means:
                 stretches.append(Stretch(means, fact.known))
-        return cls(latest=ordered[-1], stretches=tuple(stretches))
+        return cls(latest=ordered[-1], stretches=tuple(stretches), versions=tuple(ordered))
 
 
 def _order(fact: Fact) -> tuple[datetime, int, str]:

@@ -7,8 +7,6 @@ of what does not change: the resource that a signal came from, and how often it 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-
 from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.spells import DISCHARGE, Course, Overdue, Scope, Sign
 from fhirbridge.core.timeline import Record
@@ -21,10 +19,9 @@ def of_discharge(course: Course) -> Iterable[Scope]:
         yield Scope(name=DISCHARGE, start=closed.counts_from, ended=closed)
 
 
-def of_case(course: Course, now: datetime) -> Iterable[Scope]:
+def of_case(course: Course) -> Iterable[Scope]:
     """The case as a whole, from its beginning to its end."""
-    if course.closed is None or course.closed.at > now:
-        yield Scope(name="episode", start=course.case.begun, whole_case=True)
+    yield Scope(name="episode", start=course.case.begun, ending=course.closed, whole_case=True)
 
 
 def of_signal(course: Course, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
@@ -39,6 +36,8 @@ def of_signal(course: Course, record: Record, codes: frozenset[str]) -> Iterable
 
 def of_signal_in_spell(spell: Scope, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
     """Each period of one of these signals that was live at some time in the spell."""
+    if not spell.misses:
+        return
     for signal in record.signals:
         begun = spell.ending is None or signal.start < spell.ending.at
         if signal.code in codes and begun and (signal.end is None or signal.end > spell.misses[0].clock):
@@ -49,6 +48,8 @@ def of_signal_in_spell(spell: Scope, record: Record, codes: frozenset[str]) -> I
                 assessed=spell.assessed,
                 misses=spell.misses,
                 streak=spell.streak,
+                lapses=spell.lapses,
+                spell=True,
                 signal=signal,
             )
 

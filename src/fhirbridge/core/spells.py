@@ -65,19 +65,25 @@ class Ending(Struct, frozen=True):
 
 
 class Miss(Struct, frozen=True):
-    """A missed appointment: `at` its start, `clock` the instant deadlines run from."""
+    """An appointment that the patient missed or, with `cancelled`, called off.
+
+    `at` is when that happened: its start, or when the cancellation became known. `clock` is the instant deadlines run
+    from.
+    """
 
     visit: Visit
     at: datetime
     clock: datetime
+    cancelled: bool = False
 
 
 class Scope(Struct, frozen=True, kw_only=True):
     """What runs are anchored on: a spell, or a signal's period, an episode, a discharge, an overdue Task.
 
     `name` tells it from others of the same case, and is part of every identity. It lasts from `start` to `ending`.
-    Of a spell: `assessed` says that an appointment had been attended before it, `misses` are those inside it, `streak`
-    those since the last attendance up to its end. `signal` and `overdue` are what other scopes are about.
+    Of a `spell`: `assessed` says that an appointment had been attended before it, `misses` are those inside it, `streak`
+    those since the last attendance up to its end, `lapses` the misses and the patient's own cancellations inside it.
+    `signal`, `overdue`, `stay` and `answer` are what other scopes are about.
     """
 
     name: str
@@ -86,10 +92,14 @@ class Scope(Struct, frozen=True, kw_only=True):
     assessed: Source | None = None
     misses: tuple[Miss, ...] = ()
     streak: tuple[Miss, ...] = ()
+    lapses: tuple[Miss, ...] = ()
+    spell: bool = False
     signal: SignalSpan | None = None
     overdue: Overdue | None = None
     ended: Ending | None = None
-    """The end of the case that this scope begins with."""
+    """The end of the case, or of the stay, that this scope begins with."""
+    stay: Source | None = None
+    answer: Source | None = None
     whole_case: bool = False
 
 
@@ -156,12 +166,21 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     upcoming = [m.at for m in misses if m.at > now] + [m.clock for m in misses if m.at <= now < m.clock]
     present = [v.over for v in case.visits if v.state is AppointmentState.PRESENT and v.over > now]
     future = [v.at for v in case.visits if v.state is AppointmentState.ATTENDED and v.at > now]
-    seen = [m for m in misses if m.at <= min(now, horizon)]
-    spells: tuple[Scope, ...] = ()
-    if seen:
-        signs = _signs(case, record, own, min(now, horizon))
-        spells = _spells(seen, signs, closed)
+    until = min(now, horizon)
+    lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
+    signs = _signs(case, record, own, until)
+    spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), signs, closed)
     return Course(case, spells, closed, earliest((*upcoming, *present, *future)))
+
+
+def _called_off(case: Case, late: float) -> list[Miss]:
+    """The patient's own cancellations; they happen when they become known, at the latest at the appointment's start."""
+    return [
+        Miss(v, at, clock(at, v.history.since, late), cancelled=True)
+        for v in case.visits
+        if v.state is AppointmentState.CANCELLED_BY_PATIENT
+        for at in (min(v.at, v.history.since),)
+    ]
 
 
 def _miss(visit: Visit, late: float) -> Miss:
@@ -223,15 +242,27 @@ def _elsewhere(fact: Message, case: Case, cases: tuple[Case, ...]) -> bool:
     return not _names(fact.about, case) and any(_names(fact.about, other) for other in cases)
 
 
-def _spells(misses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Scope, ...]:
+def _spells(lapses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Scope, ...]:
+    """The spells in which something lapsed, and the last one in any case."""
+    misses = [m for m in lapses if not m.cancelled]
     spells = []
     start, name, assessed = BEGINNING, AT_START, None
     attended_at = BEGINNING
-    for ending in [*signs, closed]:
-        inside = tuple(m for m in misses if m.at > start and (ending is None or m.at <= ending.at))
-        if inside:
-            streak = tuple(m for m in misses if m.at > attended_at and m.at <= inside[-1].at)
-            spell = Scope(name=name, start=start, ending=ending, assessed=assessed, misses=inside, streak=streak)
+    endings: list[Ending | None] = [*signs, closed]
+    for number, ending in enumerate(endings, start=1):
+        inside = tuple(m for m in lapses if m.at > start and (ending is None or m.at <= ending.at))
+        if inside or number == len(endings):
+            missed = tuple(m for m in inside if not m.cancelled)
+            spell = Scope(
+                name=name,
+                start=start,
+                ending=ending,
+                assessed=assessed,
+                misses=missed,
+                streak=tuple(m for m in misses if attended_at < m.at <= missed[-1].at) if missed else (),
+                lapses=inside,
+                spell=True,
+            )
             spells.append(spell)
         if ending is None:
             break

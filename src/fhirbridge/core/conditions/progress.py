@@ -129,7 +129,7 @@ def _from(start: datetime, scene: Scene, reason: Reason) -> Finding:
     ending = scene.scope.ending
     if start <= scene.now:
         return Finding(True, start, (reason,))
-    waits = start if ending is None or start < ending.at or not scene.scope.misses else None
+    waits = start if ending is None or start < ending.at else None
     return Finding(False, because=(reason,), changes_at=waits)
 
 
@@ -142,7 +142,7 @@ class ContactMade(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the contact."""
-        ending = scene.scope.ending if scene.scope.misses else None
+        ending = scene.scope.ending if scene.scope.spell else None
         if ending is None:
             return Finding(False, because=(Reason("There has been no contact with the patient."),))
         counts = ending.sign is Sign.CONTACT or (self.or_attended and ending.sign is Sign.ATTENDED)
