@@ -1,25 +1,10 @@
-"""Codes in words: the display that a code of the service's own systems has wherever it is written.
-
-A code is its display with hyphens (`contact-patient`: "Contact patient"); only abbreviations are written otherwise.
-"""
+"""Words of what is written in FHIR: paragraphs made of sentences, and the display of the service's own codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_ABBREVIATIONS = {
-    "dna": "DNA",
-    "gp": "GP",
-    "mdt": "MDT",
-    "mdtm": "MDTM",
-    "mha": "MHA",
-}
-
-
-def display(code: str) -> str:
-    """Words for a code: `child-gp` is "Child GP"."""
-    words = " ".join(_ABBREVIATIONS.get(word, word) for word in code.split("-"))
-    return words[:1].upper() + words[1:]
+from fhirbridge.core.codes import display as display
 
 
 def sentence(text: str) -> str:
