@@ -13,4 +13,6 @@ from fhirbridge.simulation.playing import DryRun as DryRun
 from fhirbridge.simulation.playing import Written as Written
 from fhirbridge.simulation.playing import final as final
 from fhirbridge.simulation.playing import play as play
+from fhirbridge.simulation.playing import played as played
 from fhirbridge.simulation.reading import read as read
+from fhirbridge.simulation.standing import standing as standing

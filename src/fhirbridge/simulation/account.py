@@ -5,7 +5,7 @@ Everything is taken from the resources and their Provenance, so that it says wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from fhirbridge.core.calendar import Calendar
@@ -24,9 +24,15 @@ _ENDED = {
 }
 
 
-def account(written: Iterable[Written], calendar: Calendar) -> Iterator[str]:
-    """Lines of plain text, a paragraph for each person and in it one for each write, in the order of time."""
-    by_patient: dict[str, list[Written]] = {}
+def account(
+    written: Iterable[Written], calendar: Calendar, standings: Mapping[str, Iterable[str]] | None = None
+) -> Iterator[str]:
+    """Lines of plain text, a paragraph for each person and in it one for each write, in the order of time.
+
+    `standings` are lines, by person, that say how it stands in the end.
+    """
+    ends = standings or {}
+    by_patient: dict[str, list[Written]] = {patient: [] for patient in ends}
     for write in written:
         by_patient.setdefault(write.patient, []).append(write)
     for patient in sorted(by_patient):
@@ -34,6 +40,7 @@ def account(written: Iterable[Written], calendar: Calendar) -> Iterator[str]:
         for write in by_patient[patient]:
             yield f"  {calendar.at_time(write.at)}"
             yield from (f"    {line}" for line in told(write, calendar))
+        yield from (f"  {line}" for line in ends.get(patient, ()))
         yield ""
 
 

@@ -45,8 +45,25 @@ class Written(Struct, frozen=True, kw_only=True):
     before: Resource | None = None
 
 
+class Played(Struct, frozen=True):
+    """What one patient's record came to: every write, in order, and the facts and effects it rests on in the end."""
+
+    written: list[Written]
+    facts: tuple[AnyFact, ...]
+    effects: tuple[AnyEffect, ...]
+
+
 def play(patient: Patient, by: DryRun, until: datetime) -> list[Written]:
     """Every write for this patient up to and including `until`, in order.
+
+    Raises:
+        Defect: a decision does not come to an end.
+    """
+    return played(patient, by, until).written
+
+
+def played(patient: Patient, by: DryRun, until: datetime) -> Played:
+    """The same, with what was known in the end.
 
     Raises:
         Defect: a decision does not come to an end.
@@ -74,7 +91,7 @@ def play(patient: Patient, by: DryRun, until: datetime) -> list[Written]:
                 written.append(
                     Written(at=now, patient=patient.reference, resource=after, provenance=why, before=before)
                 )
-    return written
+    return Played(written, tuple(facts), tuple(effects))
 
 
 def final(written: Iterable[Written]) -> list[Resource]:
