@@ -23,7 +23,7 @@ from fhirbridge.fhir.directory import Directory, read_directory
 from fhirbridge.fhir.mapping import Mapping as FhirMapping
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Clock, Store
-from fhirbridge.service import Service, Site
+from fhirbridge.service import Service, Site, said
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.shipped import folder
 
@@ -163,7 +163,7 @@ async def _watch_one(runtime: Runtime, name: str) -> bool:
         if not isinstance(error, EprError) and not error.transient:
             raise
         runtime.unready[place] = str(error)
-        _log.warning("subscriptions could not be checked", epr=name, why=str(error))
+        _log.warning("subscriptions could not be checked", epr=name, why=said(error))
         return False
     blind = [f"{one.type}: {one.why or one.standing}" for one in watches if _is_missing(one)]
     if blind:
@@ -187,6 +187,6 @@ async def _catch_up(runtime: Runtime, name: str, one: Watch) -> None:
     try:
         found = await runtime.service.catch_up(name, one.type, one.gap_since)
     except EprRefused as refusal:
-        _log.warning("the EPR cannot say what changed", epr=name, type=one.type, why=str(refusal))
+        _log.warning("the EPR cannot say what changed", epr=name, type=one.type, why=said(refusal))
         return
     _log.info("read what may not have been notified", epr=name, type=one.type, events=found)

@@ -18,6 +18,7 @@ from fhirbridge.fhir.notification import Event, Notification
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Delivery, Receipt, Resource, Subject
 from fhirbridge.service import Service, Site, shown
+from fhirbridge.service.site import said
 from fhirbridge.shipped import folder
 from fhirbridge.wiring import calendar_of
 
@@ -409,3 +410,25 @@ async def test_the_worker_s_way_does_what_the_embedded_way_does(stage: Stage) ->
 def test_a_subject_is_shown_without_its_name() -> None:
     assert "p1" not in shown(PATIENT)
     assert shown(PATIENT) == shown(Subject("main", "Patient/p1")) != shown(Subject("main", "Patient/p2"))
+
+
+def test_errors_are_logged_without_whom_they_are_about() -> None:
+    error = EprRefused("main: read Patient/p-17: 403 no access to 999 123 4567 or Appointment/a.1/_history/3")
+
+    assert said(error) == "main: read Patient/…: 403 no access to … or Appointment/…/_history/3"
+
+
+async def test_no_log_line_names_a_patient(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    stage.epr.away = EprUnavailable("main: read Patient/p1: down")
+    await stage.settle()
+    stage.epr.away = None
+    stage.epr.refuses_delivery = [EprConflict("main: Task of Patient/p1: changed")]
+    stage.clock.time += timedelta(seconds=2)
+    await stage.settle()
+
+    logged = capsys.readouterr().out
+    assert "down" in logged
+    assert "changed" in logged
+    assert "Patient/p1" not in logged

@@ -8,4 +8,5 @@ from fhirbridge.service.pauses import Pauses as Pauses
 from fhirbridge.service.running import run_forever as run_forever
 from fhirbridge.service.service import Service as Service
 from fhirbridge.service.site import Site as Site
+from fhirbridge.service.site import said as said
 from fhirbridge.service.site import shown as shown

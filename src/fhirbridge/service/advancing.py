@@ -26,7 +26,7 @@ from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Clock, Known, Outgoing, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DECISIONS, WRITES
-from fhirbridge.service.site import Policies, Site, shown
+from fhirbridge.service.site import Policies, Site, said, shown
 
 MOST_ROUNDS = 20
 
@@ -153,7 +153,7 @@ async def _refresh(store: Store, site: Site, subject: Subject, clock: Clock) -> 
     try:
         versions = await reading.standing_record(site, subject.patient, silent)
     except EprRefused as refusal:
-        _log.warning("the EPR refuses to be asked", epr=subject.epr, subject=shown(subject), why=str(refusal))
+        _log.warning("the EPR refuses to be asked", epr=subject.epr, subject=shown(subject), why=said(refusal))
         return
     if versions:
         await store.keep(subject.epr, versions, (), clock.now())

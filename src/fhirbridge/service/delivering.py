@@ -16,7 +16,7 @@ from fhirbridge.ports import Clock, Delivery, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
 from fhirbridge.service.pauses import Pauses, wait
-from fhirbridge.service.site import Site, shown
+from fhirbridge.service.site import Site, said, shown
 
 BATCH = 200
 
@@ -79,7 +79,7 @@ async def _failed(
     now = clock.now()
     subject = rows[0].subject
     FAILURES.labels("deliver", type(error).__name__).inc()
-    _log.warning("not delivered; it will be tried again", epr=subject.epr, subject=shown(subject), why=str(error))
+    _log.warning("not delivered; it will be tried again", epr=subject.epr, subject=shown(subject), why=said(error))
     if isinstance(error, EprConflict):
         await _look_again(store, site, rows, references, now)
         until = now + wait(max(row.attempts for row in rows) + 1)
@@ -96,6 +96,6 @@ async def _look_again(
     try:
         found = [await site.epr.read(reference) for reference in dict.fromkeys(changed)]
     except EprError as error:
-        _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=str(error))
+        _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=said(error))
         return
     await store.keep(site.epr.name, reading.facts_in(site, filter(None, found)), (), now)

@@ -18,7 +18,7 @@ from fhirbridge.ports import Arrival, Clock, Store, Subject, Version
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DIGESTED, EVENTS, FAILURES, SKIPPED
 from fhirbridge.service.pauses import Pauses
-from fhirbridge.service.site import Site
+from fhirbridge.service.site import Site, said
 
 LOOK_BACK = timedelta(minutes=10)
 """How far a notification that names nothing makes the service look back: EPRs notify, and repeat, within minutes."""
@@ -80,7 +80,7 @@ async def _digest_for(
         retry_after = error.retry_after if isinstance(error, EprUnavailable) else None
         until = pauses.failed(name, clock.now(), retry_after)
         FAILURES.labels("digest", type(error).__name__).inc()
-        _log.warning("the EPR cannot be read; events wait", epr=name, until=until.isoformat(), why=str(error))
+        _log.warning("the EPR cannot be read; events wait", epr=name, until=until.isoformat(), why=said(error))
         return set()
     await store.keep(name, versions, [arrival.row for arrival in arrivals], clock.now())
     pauses.succeeded(name)

@@ -19,7 +19,7 @@ from fhirbridge.errors import EprRefused, SenderError
 from fhirbridge.fhir.validation import check
 from fhirbridge.ports import Arrival, Event, Resource, Store, Version
 from fhirbridge.service.measures import SKIPPED, UNREADABLE
-from fhirbridge.service.site import Site
+from fhirbridge.service.site import Site, said
 
 EVENTFUL = frozenset({"Appointment", "Encounter", "EpisodeOfCare", "Task", "Communication"})
 """Types that say what happened. All others say how things stand, and are read before each decision."""
@@ -65,7 +65,7 @@ async def told_of(store: Store, site: Site, arrival: Arrival) -> list[Version]:
         resources = await _every_version(site, reference)
     except EprRefused as refusal:
         resources = []
-        _log.warning("the EPR refuses to be asked", epr=site.epr.name, type=event.type, why=str(refusal))
+        _log.warning("the EPR refuses to be asked", epr=site.epr.name, type=event.type, why=said(refusal))
     if event.resource is not None and site.trust_payload and not _among(event, resources):
         resources.append(event.resource)
     if not resources:

@@ -16,7 +16,7 @@ from fhirbridge.service.delivering import deliver
 from fhirbridge.service.intake import digest, ingest
 from fhirbridge.service.measures import EVENTS, FAILURES
 from fhirbridge.service.pauses import Pauses
-from fhirbridge.service.site import Site, shown
+from fhirbridge.service.site import Site, said, shown
 
 BATCH = 200
 
@@ -118,8 +118,8 @@ class Service:
             error.retry_after if isinstance(error, EprUnavailable) else None,
         )
         FAILURES.labels("advance", type(error).__name__).inc()
-        said = {"subject": shown(subject), "epr": subject.epr, "until": until.isoformat()}
+        about = {"subject": shown(subject), "epr": subject.epr, "until": until.isoformat()}
         if isinstance(error, EprError):
-            _log.warning("the record cannot be read; the patient waits", why=str(error), **said)
+            _log.warning("the record cannot be read; the patient waits", why=said(error), **about)
         else:
-            _log.error("the patient could not be decided on; they wait", exc_info=error, **said)
+            _log.error("the patient could not be decided on; they wait", exc_info=error, **about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Protocol
 
 from msgspec import Struct
@@ -12,6 +13,9 @@ from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Epr, Subject
+
+_REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
+_NHS_NUMBER = re.compile(r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b")
 
 
 class Policies(Protocol):
@@ -51,3 +55,8 @@ class Site(Struct, frozen=True, kw_only=True):
 def shown(subject: Subject) -> str:
     """A short name of the subject for logs: the same for the same patient, and nothing about them."""
     return hashlib.sha256(f"{subject.epr}\n{subject.patient}".encode()).hexdigest()[:12]
+
+
+def said(error: Exception) -> str:
+    """What an error says, for logs: ids of resources and whatever looks like an NHS number are left out."""
+    return _NHS_NUMBER.sub("…", _REFERENCE.sub(r"\1/…", str(error)))

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from fhirbridge.errors import FhirbridgeError, NotAllowed, NotKnown, SenderError
 from fhirbridge.service.measures import REFUSED
+from fhirbridge.service.site import said
 
 FHIR_JSON = "application/fhir+json"
 
@@ -47,7 +48,7 @@ async def refused(_: Request, error: Exception) -> Response:
         case SenderError(issue=issue):
             return outcome(HTTPStatus.BAD_REQUEST, issue, str(error))
         case FhirbridgeError(transient=True):
-            _log.warning("a request could not be served now", why=str(error))
+            _log.warning("a request could not be served now", why=said(error))
             return outcome(
                 HTTPStatus.SERVICE_UNAVAILABLE, "transient", "not available now; send it again", {"Retry-After": "5"}
             )
