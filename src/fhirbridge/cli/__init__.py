@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fhirbridge import __version__
+from fhirbridge.cli.demo import demo
 from fhirbridge.cli.output import Commands
 from fhirbridge.cli.policy import policy
 from fhirbridge.cli.serve import serve, worker
@@ -30,6 +31,7 @@ def _root(
 
 app.command()(serve)
 app.command()(worker)
+app.command()(demo)
 app.command()(simulate)
 app.add_typer(policy)
 

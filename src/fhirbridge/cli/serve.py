@@ -95,21 +95,25 @@ async def _serve(settings: Settings) -> None:
     if settings.port == 0:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     async with built(settings) as runtime:
-        server = uvicorn.Server(
-            uvicorn.Config(application(runtime), log_config=None, access_log=False, timeout_graceful_shutdown=10)
-        )
-        stop = asyncio.Event()
-        background = [
-            asyncio.create_task(_run(runtime, stop), name="turns"),
-            asyncio.create_task(watch(runtime, stop), name="subscriptions"),
-        ]
-        for task in background:
-            # A service that only takes in and does nothing would look healthy; better to be restarted.
-            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
         _log.info("listening", host=settings.host, port=settings.port, eprs=sorted(settings.eprs))
-        await server.serve(sockets=[listening])
-        stop.set()
-        await asyncio.gather(*background)
+        await run(runtime, listening, asyncio.Event())
+
+
+async def run(runtime: Runtime, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Be the service until `stop` is set, or the process is asked to end: HTTP, the turns, and the subscriptions."""
+    server = uvicorn.Server(
+        uvicorn.Config(application(runtime), log_config=None, access_log=False, timeout_graceful_shutdown=10)
+    )
+    background = [
+        asyncio.create_task(_run(runtime, stop), name="turns"),
+        asyncio.create_task(watch(runtime, stop), name="subscriptions"),
+    ]
+    for task in background:
+        # A service that only takes in and does nothing would look healthy; better to be restarted.
+        task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+    await server.serve(sockets=[listening])
+    stop.set()
+    await asyncio.gather(*background)
 
 
 async def _run(runtime: Runtime, stop: asyncio.Event) -> None:

@@ -1,0 +1,46 @@
+"""The service of the demonstration: as the wiring builds it, with the story's time put in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import structs
+from pydantic import HttpUrl
+
+from fhirbridge.demo.people import Caseload, instant
+from fhirbridge.demo.story_time import StoryClock, StoryEpr
+from fhirbridge.service import Service
+from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.wiring import Runtime, built, calendar_of
+
+EPR = "sample"
+
+_POLL = 0.2
+_LEASE = 0.001
+"""Seconds for which a worker holds a patient. There is one worker, and the story must not wait for leases to expire."""
+
+
+@asynccontextmanager
+async def staged(
+    caseload: Caseload, folder: Path, epr_url: str, port: int
+) -> AsyncIterator[tuple[Runtime, StoryClock]]:
+    """The service with its database in the folder, to listen on the port, and the clock that it goes by."""
+    # Made without the environment: a demonstration has no business with the database of a service that is set up here.
+    settings = Settings.model_construct(
+        database_url=f"sqlite:///{folder / 'fhirbridge.db'}",
+        port=port,
+        eprs={EPR: EprSettings(base_url=HttpUrl(epr_url))},
+        poll=_POLL,
+        lease=_LEASE,
+    )
+    calendar = calendar_of(settings.zone, settings.holidays)
+    clock = StoryClock(instant(caseload.begins, calendar), machine=lambda: datetime.now(UTC))
+    async with built(settings, clock) as runtime:
+        sites = {
+            name: structs.replace(site, epr=StoryEpr(site.epr, clock)) for name, site in runtime.service.sites.items()
+        }
+        yield replace(runtime, service=Service(runtime.store, sites, clock)), clock
