@@ -1,6 +1,6 @@
 """Packs and cases → the pages of docs/pathways: one a pack, each step with its condition, writes and cases.
 
-A condition is shown as the pack writes it; a case is shown as its file writes it. Nothing on a page is written by hand.
+A condition is a sentence made from the pack, a case is shown as its file writes it. Nothing here is written by hand.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from fhirbridge.casebook.case import Case, Entry, Wanted
 from fhirbridge.casebook.times import shown
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Setting, Step, When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Setting, Step
 from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.codes import in_words
+from fhirbridge.core.sentences import Sentences, said
 from fhirbridge.packs.loading import pack_path, read_pack, shipped_packs
 
 _LINES = ("missed", "attended", "arrived", "booked", "cancelled")
@@ -25,7 +25,7 @@ def made(cases: Iterable[Case], calendar: Calendar) -> dict[str, str]:
     for case in cases:
         by_pack.setdefault(case.pack, []).append(case)
     pages = {
-        f"{name}.md": "\n".join(_page(read_pack(pack_path(name)), mine, calendar)) + "\n"
+        f"{name}.md": "\n".join(_page(read_pack(pack_path(name)), mine, calendar)).rstrip() + "\n"
         for name, mine in by_pack.items()
     }
     return {"README.md": "\n".join(_index(by_pack)) + "\n"} | pages
@@ -64,11 +64,13 @@ def _index(by_pack: dict[str, list[Case]]) -> Iterator[str]:
     yield "What each policy pack asks for, step by step, with the cases that show it happening. These pages are made"
     yield "from the packs and from `fixtures/cases` by `python -m fhirbridge.casebook --write`."
     yield ""
-    yield "| pack | version | title | cases |"
-    yield "| --- | --- | --- | --- |"
+    yield "| pack | version | title | rows | shown | cases |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for name, cases in by_pack.items():
         pack = read_pack(pack_path(name))
-        yield f"| [{name}]({name}.md) | {pack.version} | {pack.title} | {len(cases)} |"
+        rows = _rows(pack)
+        shown_rows = sum(1 for row in rows if any(row in case.rows for case in cases))
+        yield f"| [{name}]({name}.md) | {pack.version} | {pack.title} | {len(rows)} | {shown_rows} | {len(cases)} |"
 
 
 def _page(pack: PackFile, cases: list[Case], calendar: Calendar) -> Iterator[str]:
@@ -78,13 +80,22 @@ def _page(pack: PackFile, cases: list[Case], calendar: Calendar) -> Iterator[str
     yield ""
     if pack.settings:
         yield from _settings(pack.settings)
+    voice = Sentences(pack)
     for pathway in pack.pathways:
-        yield from _pathway(pathway, cases)
+        yield from _pathway(pathway, voice, cases)
     yield "## Cases"
+    yield ""
+    yield "Times are local. What a case does not list is not written."
+    if unshown := [f"`{row}`" for row in _rows(pack) if not any(row in case.rows for case in cases)]:
+        yield ""
+        yield f"No case shows yet: {', '.join(unshown)}."
     yield ""
     for case in cases:
         yield from _case(case, calendar)
-    yield "Times are local. What a case does not list is not written."
+
+
+def _rows(pack: PackFile) -> list[str]:
+    return list(dict.fromkeys(step.row or step.id for pathway in pack.pathways for step in pathway.steps))
 
 
 def _settings(settings: dict[str, Setting]) -> Iterator[str]:
@@ -95,56 +106,32 @@ def _settings(settings: dict[str, Setting]) -> Iterator[str]:
     yield ""
 
 
-def _pathway(pathway: Pathway, cases: list[Case]) -> Iterator[str]:
+def _pathway(pathway: Pathway, voice: Sentences, cases: list[Case]) -> Iterator[str]:
     clause = f" ({pathway.clause})" if pathway.clause else ""
     yield f"## {pathway.title}{clause}"
     yield ""
-    yield f"Starts when {condition(pathway.starts)}."
+    yield f"Starts when {said(voice.start(pathway))}."
     yield ""
     yield "| row | step | when | what is written |"
     yield "| --- | --- | --- | --- |"
     for step in pathway.steps:
-        yield f"| `{step.row or step.id}` | {step.title} | {_when(step)} | {'; '.join(_act(act) for act in step.do)} |"
+        cells = (f"`{step.row or step.id}`", step.title, _when(step, voice), "; ".join(_act(a, voice) for a in step.do))
+        yield f"| {' | '.join(cells)} |"
     yield ""
     rows = {step.row or step.id for step in pathway.steps}
-    for case in cases:
-        if rows & set(case.rows):
-            yield f"- [{case.title}](#{_anchor(case)})"
-    yield ""
+    shows = [case for case in cases if rows & set(case.rows)]
+    yield from (f"- [{case.title}](#{_anchor(case)})" for case in shows)
+    if shows:
+        yield ""
 
 
-def _when(step: Step) -> str:
-    when = "at once" if isinstance(step.when, str) else condition(step.when)
-    until = f"; until {condition(step.until)}" if step.until else ""
-    return when + until
+def _when(step: Step, voice: Sentences) -> str:
+    words = "at once" if isinstance(step.when, str) else said(voice.condition(step.when))
+    until = f"until {said(voice.condition(step.until))}" if step.until else ""
+    return "; ".join(part for part in (words, voice.recurrence(step), until) if part)
 
 
-def condition(when: When) -> str:
-    """A condition as one phrase, in the words of the pack."""
-    return _phrase(msgspec.to_builtins(when)).replace("|", "\\|")
-
-
-def _phrase(value: object) -> str:
-    if isinstance(value, dict):
-        parts = [_part(str(name).replace("-", " "), inner) for name, inner in value.items()]
-        return " and ".join(parts)
-    if isinstance(value, list | tuple):
-        return ", ".join(_phrase(one) for one in value)
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"`{value}`"
-
-
-def _part(name: str, inner: object) -> str:
-    if name in {"all", "any"} and isinstance(inner, list | tuple):
-        joined = (" and " if name == "all" else " or ").join(_phrase(one) for one in inner)
-        return f"({joined})"
-    if name == "not":
-        return f"not ({_phrase(inner)})"
-    if isinstance(inner, dict):
-        return f"{name} ({_phrase(inner)})" if inner else name
-    return f"{name} {_phrase(inner)}"
-
-
-def _act(act: Act) -> str:
+def _act(act: Act, voice: Sentences) -> str:
     kind, action = next(
         (kind, code)
         for kind, code in (
@@ -155,23 +142,28 @@ def _act(act: Act) -> str:
         )
         if code
     )
-    to = ", ".join([act.to] if isinstance(act.to, str) else act.to)
-    words = [f"{kind} `{action}`", f"to {to}" if to else "", f"due `{act.due}`" if act.due else ""]
+    to = ", ".join(in_words(role) for role in ([act.to] if isinstance(act.to, str) else act.to))
+    words = [f"{kind} `{action}`", f"to {to}" if to else "", voice.deadline(act)]
     words.append(act.priority if act.priority != "routine" else "")
     return ", ".join(word for word in words if word)
 
 
+def _heading(case: Case) -> str:
+    return f"{case.file.stem}: {case.title}"
+
+
 def _anchor(case: Case) -> str:
-    kept = "".join(letter for letter in case.title.lower() if letter.isalnum() or letter in " -_")
+    kept = "".join(letter for letter in _heading(case).lower() if letter.isalnum() or letter in " -_")
     return kept.replace(" ", "-")
 
 
 def _case(case: Case, calendar: Calendar) -> Iterator[str]:
-    yield f"### {case.title}"
+    yield f"### {_heading(case)}"
     yield ""
     yield case.why
     yield ""
-    yield f"Shows {', '.join(f'`{row}`' for row in case.rows)}. Played until {shown(case.until, calendar)}."
+    only = f" Only what cites {', '.join(sorted(case.only))} is compared." if case.only else ""
+    yield f"Shows {', '.join(f'`{row}`' for row in case.rows)}. Played until {shown(case.until, calendar)}.{only}"
     yield ""
     yield "| when | what is recorded |"
     yield "| --- | --- |"

@@ -47,5 +47,5 @@ def shown(at: datetime | None, calendar: Calendar) -> str:
     text = f"{wall:%Y-%m-%d %H:%M}"
     if wall.second:
         text += f":{wall:%S}"
-    ambiguous = calendar.instant(wall.replace(tzinfo=None)) != at.replace(microsecond=0)
+    ambiguous = calendar.instant(wall.replace(tzinfo=None, fold=0)) != at.replace(microsecond=0)
     return text + (f"{wall:%z}"[:3] + ":" + f"{wall:%z}"[3:] if ambiguous else "")
