@@ -50,17 +50,9 @@ def coded(system: str, code: str) -> Resource:
     return {"coding": [{"system": f"{SYSTEM}/{system}", "code": code}]}
 
 
-def answer(identity: str, patient: str, outcome: str, at: str, **elements: Any) -> Resource:
+def answer(identity: str, patient: str, outcome: str, at: str) -> Resource:
     """A Task of the EPR's own that says what came of contacting the patient."""
-    return stored(
-        "Task",
-        identity,
-        at,
-        status="completed",
-        intent="order",
-        code=coded("action", "contact-patient"),
-        executionPeriod={"end": at},
-        output=[{"type": {"text": "outcome"}, "valueCodeableConcept": coded("outcome", outcome)}],
-        **{"for": {"reference": f"Patient/{patient}"}},
-        **elements,
-    )
+    output = [{"type": {"text": "outcome"}, "valueCodeableConcept": coded("outcome", outcome)}]
+    about: Resource = {"for": {"reference": f"Patient/{patient}"}, "code": coded("action", "contact-patient")}
+    about |= {"status": "completed", "intent": "order", "executionPeriod": {"end": at}, "output": output}
+    return stored("Task", identity, at, **about)

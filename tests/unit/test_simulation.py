@@ -99,7 +99,7 @@ def test_each_write_has_a_provenance_right_behind_its_first_version() -> None:
 
 def test_resources_come_in_the_order_of_their_first_writing() -> None:
     written = writes(RECORD)
-    first = {}
+    first: dict[str, tuple[datetime, str]] = {}
     for write in written:
         first.setdefault(write.resource["id"], (write.at, write.patient))
 

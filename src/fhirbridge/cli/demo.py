@@ -70,19 +70,17 @@ async def _demo(leave: bool) -> None:
             playing = asyncio.create_task(_play(player, caseload, runtime, people))
             try:
                 await asyncio.wait({service, playing}, return_when=asyncio.FIRST_COMPLETED)
-                if not playing.done():
-                    return
-                await playing
-                _show_where_to_look(caseload, epr_url, port)
-                if not leave:
-                    people.print("It keeps running until Ctrl-C.")
-                    await service
-            finally:
-                playing.cancel()
-                with suppress(asyncio.CancelledError):
+                if playing.done():
                     await playing
-                stop.set()
+                    _show_where_to_look(caseload, epr_url, port)
+                    if leave:
+                        return
+                    people.print("It keeps running until Ctrl-C.")
                 await service
+            finally:
+                stop.set()
+                playing.cancel()
+                await asyncio.wait({service, playing})
 
 
 async def _play(player: Player, caseload: Caseload, runtime: Runtime, people: Console) -> None:
