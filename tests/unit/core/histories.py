@@ -216,11 +216,11 @@ def _known_to_the_service(before: datetime) -> list[AnyFact]:
 
 
 @st.composite
-def histories(draw: st.DrawFn, most_appointments: int = 4) -> list[AnyFact]:
+def histories(draw: st.DrawFn, most_appointments: int = 4, most_signals: int = 2) -> list[AnyFact]:
     """Everything an EPR says of one patient, in no particular order."""
     parts = [draw(circumstances())]
     parts += [draw(appointments(f"a{n}")) for n in range(draw(st.integers(1, most_appointments)))]
-    parts += [draw(signals(f"f{n}")) for n in range(draw(st.integers(0, 2)))]
+    parts += [draw(signals(f"f{n}")) for n in range(draw(st.integers(0, most_signals)))]
     parts += [draw(staff_tasks(f"t{n}")) for n in range(draw(st.integers(0, 2)))]
     parts += [draw(messages(f"m{n}")) for n in range(draw(st.integers(0, 1)))]
     return [fact for part in parts for fact in part]
