@@ -7,19 +7,21 @@ ask with its action that was open when it happened; it answers only one, and nev
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from fhirbridge.core.calendar import Elapsed, LocalPeriod, SameDay, Span, WorkingDays
 from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Key, Kind, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Task
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.messages import check_ins
 from fhirbridge.core.policy import Act, Pack, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import DISCHARGE, TOOK_UP, Ending, Sign, contact_cases, happened_at
+from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happened_at
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 
@@ -30,6 +32,7 @@ REASONS = {
     Sign.CONTACT: Withdrawal.RE_ENGAGED,
     Sign.DISCHARGED: Withdrawal.DISCHARGED,
     Sign.DECEASED: Withdrawal.DECEASED,
+    Sign.OVER: Withdrawal.NOT_NEEDED,
 }
 """Why something is withdrawn when its run ended by that sign."""
 
@@ -56,10 +59,61 @@ class Desk:
         self._answers: dict[str, Answer] = {}
         self._used: set[str] = set()
 
-    def ask(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> Ask:
-        """The ask of this act, called for since the finding's instant, with everything known about it."""
+    def asks(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
+        """What this act asks for since the finding's instant: once, again after an answer, or every so often."""
+        if step.every is not None:
+            return self._recurring(scene, run, step, act, finding)
+        asks = [self._ask(scene, run, step, act, finding)]
+        repeat = step.repeat
+        while repeat is not None and len(asks) < repeat.times:
+            answer = asks[-1].answer
+            if answer is None or (repeat.on and answer.outcome not in repeat.on):
+                break
+            since = scene.calendar.after(answer.at, repeat.after)
+            if since > scene.now or (run.ending is not None and since >= run.ending.at):
+                asks[-1].wakes_at = since
+                break
+            again = Finding(True, since, finding.because)
+            asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks)))
+        return asks
+
+    def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
+        """One ask for each period up to the present one; those that lapsed have passed on to the next."""
+        every = step.every
+        asks: list[Ask] = []
+        if every is None or act.due is None:
+            return asks
+        since = scene.calendar.after(run.since, times(every.period, every.first - 1))
+        number = every.first
+        while (every.last is None or number <= every.last) and since <= scene.now:
+            if run.ending is not None and since >= run.ending.at and not step.stands:
+                break
+            due = scene.calendar.after(run.since, times(every.period, number))
+            told = Finding(True, since, finding.because)
+            ask = self._ask(scene, run, step, act, told, occurrence=number, due=due)
+            asks.append(ask)
+            if ask.standing is Standing.OPEN and ask.lapsed is not None and number != every.last:
+                ask.standing, ask.withdrawal, ask.passed_on = Standing.ENDED, Withdrawal.SUPERSEDED, True
+            ask.wakes_at = due
+            if ask.standing is Standing.OPEN or ask.withdrawal not in (None, Withdrawal.SUPERSEDED):
+                break
+            since = due if ask.answer is None else min(due, ask.answer.at)
+            number += 1
+        return asks
+
+    def _ask(
+        self,
+        scene: Scene,
+        run: Run,
+        step: Step,
+        act: Act,
+        finding: Finding,
+        *,
+        occurrence: int | None = None,
+        due: datetime | None = None,
+    ) -> Ask:
         since = max(finding.since, run.since)
-        key = self._key(scene, run, act, since)
+        key = replace(self._key(scene, run, act, since), occurrence=occurrence or step.again)
         thing, key = self._thing(key, scene)
         ask = Ask(
             key=key,
@@ -68,8 +122,9 @@ class Desk:
             act=act,
             run=run,
             since=since,
-            due=self._due(thing, scene, step, act, since),
+            due=self._due(thing, scene, step, act, since, due),
             because=finding.because,
+            scene=scene,
             thing=thing,
         )
         ending = _ending(scene, run, step, act)
@@ -109,7 +164,8 @@ class Desk:
             key = replace(key, generation=generation)
         identity = of_obligation(key)
         for thing in same:
-            if thing.withdrawn is None and (identity in thing.covers or self._moved(thing, scene)):
+            moved = thing.key.occurrence == key.occurrence and self._moved(thing, scene)
+            if thing.withdrawn is None and (identity in thing.covers or moved):
                 return thing, thing.key
         return None, key
 
@@ -125,18 +181,22 @@ class Desk:
         task = self._own_tasks.get(thing.identity)
         return task is not None and task.latest.status != "requested"
 
-    def _due(self, thing: Thing | None, scene: Scene, step: Step, act: Act, since: datetime) -> datetime | None:
+    def _due(
+        self, thing: Thing | None, scene: Scene, step: Step, act: Act, since: datetime, fixed: datetime | None
+    ) -> datetime | None:
         if act.due is None:
             return None
         task = self._own_tasks.get(thing.identity) if thing is not None else None
         if thing is not None and task is not None and task.latest.due not in (None, thing.due):
             return task.latest.due
-        if thing is not None and step.id in thing.steps and not act.by_first_appointment:
+        if thing is not None and step.id in thing.steps and act.due_by is None:
             return thing.due
         run = scene.run
-        due = self._pack.calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
-        if act.by_first_appointment:
+        due = fixed or self._pack.calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
+        if act.due_by == "first-appointment":
             return _first_appointment(scene, since) or due
+        if act.due_by == "discharge-date":
+            return _discharge_date(scene, since) or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due
 
     # --- answers ---------------------------------------------------------------------------------
@@ -151,6 +211,8 @@ class Desk:
         if own is not None and is_terminal(Kind.TASK, own.latest.status) and closed_by_staff:
             answer = _answered(own)
         answer = answer or self._loose_answer(ask, scene, ending)
+        if ask.act.answered_by_message:
+            answer = self._message(ask, scene, ending) or answer
         if answer is not None:
             self._answers[ask.identity] = answer
         return answer
@@ -168,6 +230,16 @@ class Desk:
             return _answered(task)
         return None
 
+    def _message(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
+        """The first check-in message since the ask was called for that has answered none before it."""
+        until = min(scene.now, ending.at) if ending is not None else scene.now
+        before = ask.since - timedelta(microseconds=1)
+        for at, source in check_ins(self._record, before, until):
+            if source.reference not in self._used:
+                self._used.add(source.reference)
+                return Answer(at=at, status="completed", outcome="done", source=source)
+        return None
+
     # --- where it stands -------------------------------------------------------------------------
 
     def _stand(self, ask: Ask, scene: Scene, ending: Ending | None) -> None:
@@ -180,6 +252,10 @@ class Desk:
             ask.standing = Standing.ANSWERED
             return
         until = ask.step.until.find(scene) if ask.step.until is not None else None
+        if until is not None and until.holds and ask.act.kind is Kind.FLAG:
+            ask.standing = Standing.ENDED
+            ask.withdrawal = Withdrawal.NOT_NEEDED
+            return
         if until is not None and until.holds:
             ask.standing = Standing.ANSWERED
             ask.settled_by = next((source for reason in until.because for source in reason.sources), None)
@@ -208,11 +284,36 @@ def _ending(scene: Scene, run: Run, step: Step, act: Act) -> Ending | None:
     A Flag states something of the case, and ends with it or with what it states.
     """
     closed = scene.course.closed
-    if step.closing or act.kind is Kind.FLAG:
+    if step.closing or (act.kind is Kind.FLAG and scene.scope.signal is not None):
         return closed
-    if step.stands or scene.scope.name == DISCHARGE:
+    if step.stands or scene.scope.ended is not None:
         return closed if closed is not None and closed.sign is Sign.DECEASED else None
+    if scene.scope.signal is not None and not scene.scope.spell and scene.scope.signal.end is not None:
+        signal = scene.scope.signal
+        over = Ending(signal.end or scene.now, Sign.OVER, signal.source, signal.source.reference)
+        return over if over.at <= scene.now else run.ending
     return run.ending
+
+
+def times(period: Span, count: int) -> Span:
+    """The period so many times over: counted from one anchor, never chained."""
+    match period:
+        case LocalPeriod(months=months, days=days):
+            return LocalPeriod(months=months * count, days=days * count)
+        case Elapsed(seconds=seconds):
+            return Elapsed(seconds * count)
+        case WorkingDays(days=days):
+            return WorkingDays(days * count)
+        case SameDay():
+            return LocalPeriod(days=count)
+
+
+def _discharge_date(scene: Scene, since: datetime) -> datetime | None:
+    """The end that the episode or the stay has recorded ahead."""
+    case = scene.course.case
+    histories = [h.latest for h in (case.episode, *case.stays) if h is not None]
+    ends = [fact.end for fact in histories if fact.status != "finished" and fact.end is not None and fact.end > since]
+    return min(ends, default=None)
 
 
 def _first_appointment(scene: Scene, since: datetime) -> datetime | None:

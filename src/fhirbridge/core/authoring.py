@@ -58,6 +58,32 @@ class Contact(_Written, frozen=True):
     """The outcome it must have had."""
 
 
+class OfLast(_Written, frozen=True):
+    """So many of the last appointments were missed; cancellations are left out."""
+
+    count: int | str
+    of: int | str
+
+
+class Attendance(_Written, frozen=True):
+    """Attendance over the last `of` appointments, in percent, is below a limit; with fewer than `least` it is unknown.
+
+    The patient's cancellations count as not attended, the provider's are left out.
+    """
+
+    below: int | str
+    of: int | str
+    least: int | str
+
+
+class CheckIns(_Written, frozen=True):
+    """So many check-in messages, each `spaced` after the one before, and no response since the first for `time`."""
+
+    count: int | str
+    spaced: str
+    time: str
+
+
 class When(_Written, frozen=True):
     """A condition; every entry that is set has to hold."""
 
@@ -69,6 +95,8 @@ class When(_Written, frozen=True):
     referral: tuple[str, ...] = ()
     risk: tuple[str, ...] | str = ()
     risk_when_missed: tuple[str, ...] | str = ()
+    risk_settled: bool | None = None
+    """Since the run started the record has said clearly whether there is a risk."""
     signal: tuple[str, ...] | str = ()
     child: bool | None = None
     on_record: Literal["family", "crisis-plan"] | None = None
@@ -90,6 +118,45 @@ class When(_Written, frozen=True):
     """A pathway ran in an earlier case."""
     episode: tuple[str, ...] | str = ()
     overdue: bool | None = None
+    lapsed: int | str | None = None
+    """So many appointments in a row missed, or called off by the patient, without a response from them."""
+    called_off: bool | None = None
+    """The patient called off an appointment that lay ahead."""
+    booked_ahead: bool | None = None
+    """An appointment lies ahead."""
+    missed_of_last: OfLast | None = None
+    attendance: Attendance | None = None
+    idle: str | None = None
+    """Nothing attended and nothing booked for so long."""
+    no_reply: str | None = None
+    """So long without a reply since the last missed appointment or check-in message, whichever is later."""
+    message_unanswered: str | None = None
+    """A check-in message has been unanswered for so long."""
+    check_ins: CheckIns | None = None
+    message_from: Literal["gp"] | None = None
+    """Such a message came since the run started."""
+    discharge_planned: bool | None = None
+    discharged: bool | None = None
+    """The scope begins with the end of the case or stay."""
+    missed_at_end: bool | None = None
+    """Missed appointments stood when the case ended."""
+    said: tuple[str, ...] | str = ()
+    """A Task of this case was answered with one of these outcomes."""
+    done: str | None = None
+    """A Task with this action was completed in this case."""
+    missed_after: str | None = None
+    """An appointment was missed after a Task with this action was completed."""
+    other_provider: bool | None = None
+    """Another case of the patient is open, or has an appointment ahead."""
+    permits_sharing_with: Literal["agency", "gp"] | None = None
+    """A Consent permits it; silence does not."""
+    risk_ever: bool | None = None
+    signal_ever: tuple[str, ...] | str = ()
+    in_stay: bool | None = None
+    """It happened during an inpatient stay."""
+    unvisited: str | None = None
+    """No visit by an advocate for so long."""
+    under_age: bool | None = None
 
 
 class Act(_Written, frozen=True):
@@ -104,12 +171,33 @@ class Act(_Written, frozen=True):
     """The role instead of `to`, outside the service's hours."""
     due: str | None = None
     due_from: Literal["when", "start"] = "when"
-    by_first_appointment: bool = False
-    """Due at the first appointment after that, if there is one; else after the period of `due`."""
+    due_by: Literal["first-appointment", "discharge-date"] | None = None
+    """Due at that, where the record has it; else after the period of `due`."""
+    answered_by: Literal["message"] | None = None
+    """A message to the patient answers it as well."""
+    ends: bool = False
+    """The flag ends here, instead of being raised: its pathway's own ending does it, and this says so."""
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"
     medium: Literal["post", "phone", "electronic"] | None = None
     reply_within: str | None = None
     says: str = ""
+
+
+class Every(_Written, frozen=True):
+    """Due again every `period` from the start of the run; the n-th for n from `first` to `last`."""
+
+    period: str
+    first: int = 1
+    last: int | str | None = None
+
+
+class Repeat(_Written, frozen=True):
+    """Asked for again after its answer, up to so many times: `after` that long."""
+
+    times: int | str
+    after: str = "PT0H"
+    after_outcome: tuple[str, ...] = ()
+    """Only after one of these outcomes."""
 
 
 class Step(_Written, frozen=True):
@@ -127,22 +215,34 @@ class Step(_Written, frozen=True):
     clause: str | None = None
     until: When | None = None
     stands: bool = False
+    every: Every | None = None
+    repeat: Repeat | None = None
+    again: int = 1
+    """Which time it is that the same is asked for in this run, where several steps ask for it one after another."""
 
 
 class Pathway(_Written, frozen=True):
     """A group of steps that start together.
 
-    `once-per`: what a run is anchored on; for a `signal`, `signals` names which. Of the pathways of one `group`, the
-    first whose `starts` holds runs.
+    `once-per`: what a run is anchored on; for a signal, `signals` names which, for an answer `outcomes`. Of the
+    pathways of one `group`, the first whose `starts` holds runs.
     """
 
     id: str
     title: str
-    starts: When
+    starts: When | Literal["always"]
     steps: tuple[Step, ...]
     clause: str | None = None
-    once_per: Literal["spell", "signal", "signal-in-spell", "episode", "discharge", "task"] = "spell"
+    once_per: Literal[
+        "spell", "signal", "signal-in-spell", "signal-end", "episode", "discharge", "task", "stay", "stay-end", "answer"
+    ] = "spell"
     signals: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    """For `answer`: the outcomes a run is anchored on."""
+    ends: When | None = None
+    """What ends a run besides the patient coming back and the end of the case."""
+    one_case: bool = False
+    """Run only in the case that the signal belongs to, not in every open case of the patient."""
     group: str | None = None
 
 
@@ -170,5 +270,7 @@ class PackFile(_Written, frozen=True):
     version: str
     title: str
     source: SourceDocument
-    settings: dict[str, Setting]
     pathways: tuple[Pathway, ...]
+    settings: dict[str, Setting] = {}
+    texts: dict[str, str] = {}
+    """Wording and lists that a trust replaces by its own, used in texts as `{name}`."""

@@ -7,6 +7,7 @@ of the same service, then to the only one, that was open at its start; else it i
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,6 +15,9 @@ from msgspec import Struct
 from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Referral, Source
 from fhirbridge.core.history import BEGINNING, History
 from fhirbridge.core.signals import discharged_at
+
+STAYS = frozenset({"in-progress", "onleave", "finished"})
+"""Statuses of an Encounter in which an inpatient stay has begun."""
 
 _HAPPENED = frozenset({"in-progress", "finished"})
 _NEVER_OPEN = frozenset({"cancelled", "entered-in-error"})
@@ -62,13 +66,22 @@ class Case(Struct, frozen=True):
     """The referral that is all there is of the case so far."""
 
     @property
+    def stays(self) -> tuple[History[Encounter], ...]:
+        """Its inpatient stays that have begun, oldest first."""
+        began = [e for e in self.encounters if e.latest.inpatient and e.latest.status in STAYS]
+        return tuple(sorted(began, key=lambda e: e.latest.start or e.stretches[0].known))
+
+    @property
     def begun(self) -> datetime:
         """When the case began, as far as the record tells."""
         if self.episode is not None:
             return self.episode.latest.start or self.episode.stretches[0].known
         if self.referral is not None:
             return self.referral.authored or self.referral.known
-        return self.visits[0].at if self.visits else BEGINNING
+        if self.visits:
+            return self.visits[0].at
+        stays = self.stays
+        return (stays[0].latest.start or stays[0].stretches[0].known) if stays else BEGINNING
 
     @property
     def names(self) -> frozenset[str]:
@@ -118,14 +131,15 @@ def cases_of(
         case = _case_of(fact, fact.start, episode_of_encounter.get(reference), episodes)
         visits[case].append(Visit(history, fact.start, fact.end or fact.start, seen.get(reference)))
     by_reference = {e.latest.source.reference: e for e in episodes}
+    stays = {_home_of(e, by_reference) for e in encounters if e.latest.inpatient and e.latest.status in STAYS}
     cases = [
         Case(
             id=case,
             visits=tuple(sorted(visits[case], key=lambda v: (v.at, v.source.id))),
             episode=by_reference.get(case),
-            encounters=tuple(e for e in encounters if case in e.latest.episodes),
+            encounters=tuple(e for e in encounters if _home_of(e, by_reference) == case),
         )
-        for case in sorted(set(visits) | set(by_reference))
+        for case in sorted(set(visits) | set(by_reference) | stays)
     ]
     taken = {referral for case in cases for referral in case.referrals}
     waiting = [r.latest for r in referrals if r.latest.status in _WAITING and r.latest.source.reference not in taken]
@@ -140,6 +154,12 @@ def _seen(encounters: list[History[Encounter]]) -> dict[str, Source]:
         if encounter.latest.status in _HAPPENED
         for appointment in encounter.latest.appointments
     }
+
+
+def _home_of(encounter: History[Encounter], episodes: Mapping[str, History[Episode]]) -> str:
+    """The episode that an encounter names; an encounter without one is a case of its own."""
+    named = [e for e in encounter.latest.episodes if e in episodes] or list(encounter.latest.episodes)
+    return named[0] if named else encounter.latest.source.reference
 
 
 def _case_of(fact: Appointment, start: datetime, by_encounter: str | None, episodes: list[History[Episode]]) -> str:

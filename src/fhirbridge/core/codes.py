@@ -185,6 +185,7 @@ ROLES: Mapping[str, str] = MappingProxyType(
 _ABBREVIATIONS = {
     "dna": "DNA",
     "gp": "GP",
+    "i": "I",
     "mdt": "MDT",
     "mdtm": "MDTM",
     "mha": "MHA",

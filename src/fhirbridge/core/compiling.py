@@ -13,10 +13,11 @@ from fhirbridge.core import authoring, policy
 from fhirbridge.core.calendar import Calendar, Elapsed, LocalPeriod, WorkingDays, span, spoken
 from fhirbridge.core.conditions.compiling import ConditionCompiler, SettingValue, mentions_contact, several
 from fhirbridge.core.effects import Kind
-from fhirbridge.core.vocabulary import SIGNALS
+from fhirbridge.core.summary import SUMMARIES
+from fhirbridge.core.vocabulary import OUTCOMES, SIGNALS
 from fhirbridge.errors import ConfigurationError
 
-BUILT_IN = frozenset({"missed", "due", "since"})
+BUILT_IN = frozenset({"missed", "due", "since", *SUMMARIES})
 """Names a description may use besides the pack's settings."""
 
 
@@ -28,7 +29,9 @@ def compile_pack(
     risk_when_unrecorded: str = "unknown",
 ) -> policy.Pack:
     """Check the pack and make it ready; ConfigurationError names the step and what to write instead."""
-    settings = _settings(written, overrides or {})
+    given = overrides or {}
+    texts = {name: str(given.get(name, text)) for name, text in written.texts.items()}
+    settings = _settings(written, {name: value for name, value in given.items() if name not in texts})
     compiler = _Compiler(written, settings)
     return policy.Pack(
         name=written.pack,
@@ -36,6 +39,7 @@ def compile_pack(
         title=written.title,
         source=written.source,
         settings=settings,
+        texts=texts,
         pathways=tuple(compiler.pathway(p) for p in written.pathways),
         calendar=calendar,
         risk_when_unrecorded=risk_when_unrecorded,
@@ -82,13 +86,14 @@ class _Compiler:
 
     def __init__(self, written: authoring.PackFile, settings: dict[str, SettingValue]) -> None:
         self.pack = written.pack
+        self.texts = set(written.texts)
         self.conditions = ConditionCompiler(written.pack, settings)
 
     def pathway(self, written: authoring.Pathway) -> policy.Pathway:
         self.conditions.place = f"{self.pack} · {written.id}"
         if written.id in self.conditions.pathways:
             raise self.conditions.wrong(f"two pathways have the id {written.id!r}; rename one")
-        starts = self.conditions.condition(written.starts)
+        starts = self.conditions.start(written.starts)
         self.conditions.pathways.add(written.id)
         steps = tuple(self.step(step, written) for step in written.steps)
         return policy.Pathway(
@@ -99,7 +104,10 @@ class _Compiler:
             steps=steps,
             once_per=written.once_per,
             signals=self.conditions.codes(written.signals, SIGNALS, "signal"),
+            outcomes=self.conditions.codes(written.outcomes, OUTCOMES, "outcome"),
             group=written.group,
+            ends=self.conditions.condition(written.ends) if written.ends else None,
+            one_case=written.one_case,
         )
 
     def step(self, written: authoring.Step, pathway: authoring.Pathway) -> policy.Step:
@@ -122,7 +130,19 @@ class _Compiler:
             stands=written.stands,
             closing=not isinstance(written.when, str) and mentions_contact(written.when),
             order=order,
+            every=self.every(written.every) if written.every else None,
+            repeat=self.repeat(written.repeat) if written.repeat else None,
+            again=written.again,
         )
+
+    def every(self, written: authoring.Every) -> policy.Every:
+        last = self.conditions.number(written.last) if written.last is not None else None
+        return policy.Every(span(self.conditions.value(written.period)), written.first, last)
+
+    def repeat(self, written: authoring.Repeat) -> policy.Repeat:
+        on = self.conditions.codes(written.after_outcome, OUTCOMES, "outcome")
+        times = self.conditions.number(written.times)
+        return policy.Repeat(times, span(self.conditions.value(written.after)), on)
 
     def acts(self, written: authoring.Act) -> Iterable[policy.Act]:
         codes = {
@@ -150,17 +170,19 @@ class _Compiler:
                 due=span(due) if due else None,
                 due_words=spoken(due) if due else "",
                 due_from_start=written.due_from == "start",
-                by_first_appointment=written.by_first_appointment,
+                due_by=written.due_by,
                 role_out_of_hours=written.out_of_hours,
                 priority=written.priority,
                 medium=written.medium,
                 reply_within=self.conditions.value(written.reply_within) if written.reply_within else None,
                 says=written.says,
+                answered_by_message=written.answered_by == "message",
+                ends=written.ends,
             )
 
     def _check_text(self, text: str) -> None:
         names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
-        unknown = sorted(names - set(self.conditions.settings) - BUILT_IN)
+        unknown = sorted(names - set(self.conditions.settings) - self.texts - BUILT_IN)
         if unknown:
             raise self.conditions.wrong(
                 f"the text uses {{{unknown[0]}}}, which is neither a setting nor one of {sorted(BUILT_IN)}"

@@ -22,9 +22,20 @@ from fhirbridge.core.identity import of_run
 from fhirbridge.core.joining import join
 from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
-from fhirbridge.core.scopes import of_case, of_discharge, of_overdue, of_signal, of_signal_in_spell
+from fhirbridge.core.scopes import (
+    home_of,
+    of_answer,
+    of_case,
+    of_discharge,
+    of_overdue,
+    of_signal,
+    of_signal_end,
+    of_signal_in_spell,
+    of_stay,
+    of_stay_end,
+)
 from fhirbridge.core.sharing import may_be_told
-from fhirbridge.core.spells import Course, Overdue, Scope, course
+from fhirbridge.core.spells import Course, Ending, Overdue, Scope, Sign, course
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import could_go, why_gone
 
@@ -65,6 +76,7 @@ class Deciding:
         self.record = record
         self.own = own
         self.now = now
+        self.courses: list[Course] = []
         self.asks: list[Ask] = []
         self.runs: list[tuple[Course, Run]] = []
         self.wakes_at: datetime | None = None
@@ -80,11 +92,12 @@ class Deciding:
 
     def everything(self) -> list[Course]:
         """Work through every case; the courses that were found."""
-        courses = [course(case, self.record, self.own, self.now, self.pack.late) for case in self.record.cases]
-        for each in courses:
+        late = self.pack.late
+        self.courses = [course(case, self.record, self.own, self.now, late) for case in self.record.cases]
+        for each in self.courses:
             self.case(each)
         self.overdue()
-        return courses
+        return self.courses
 
     # --- scopes --------------------------------------------------------------------------
 
@@ -95,16 +108,38 @@ class Deciding:
         runs: list[Run] = []
         for spell in each.spells:
             runs = self.spell(each, spell, earlier)
-        for pathway in self._by_scope.get("discharge", ()):
-            for scope in of_discharge(each):
-                self.anchored(pathway, each, scope, runs, earlier)
-        for pathway in self._by_scope.get("episode", ()):
-            for scope in of_case(each):
-                self.anchored(pathway, each, scope, [], earlier)
-        for pathway in self._by_scope.get("signal", ()):
-            for scope in of_signal(each, self.record, pathway.signals):
+        for pathway in self.pack.pathways:
+            for scope in self._scopes(pathway, each):
                 self.wake(scope.start)
-                self.anchored(pathway, each, scope, [], earlier)
+                if scope.start <= self.now:
+                    self.anchored(pathway, each, scope, runs if pathway.once_per == "discharge" else [], earlier)
+
+    def _scopes(self, pathway: Pathway, each: Course) -> Iterable[Scope]:
+        """What of this case a pathway that is not about spells is anchored on."""
+        match pathway.once_per:
+            case "discharge":
+                return of_discharge(each)
+            case "episode":
+                return of_case(each)
+            case "signal":
+                scopes = of_signal(each, self.record, pathway.signals)
+                return [s for s in scopes if self._belongs(pathway, s, each)]
+            case "signal-end":
+                scopes = of_signal_end(each, self.record, pathway.signals, self.now)
+                return [s for s in scopes if self._belongs(pathway, s, each)]
+            case "stay":
+                return of_stay(each, self.now)
+            case "stay-end":
+                return of_stay_end(each, self.now)
+            case "answer":
+                return of_answer(each, self.record, self.own, pathway.outcomes)
+            case _:
+                return ()
+
+    def _belongs(self, pathway: Pathway, scope: Scope, each: Course) -> bool:
+        if not pathway.one_case or scope.signal is None:
+            return True
+        return home_of(scope.signal, self.courses) == each.case.id
 
     def spell(self, each: Course, spell: Scope, earlier: tuple[Run, ...]) -> list[Run]:
         """The pathways of one spell; of those in one group, the first that starts."""
@@ -127,7 +162,8 @@ class Deciding:
             return
         courses = {each.case.id: each for each, _ in self.runs}
         for ask in list(self.asks):
-            if ask.act.kind is not Kind.TASK or ask.standing is not Standing.OPEN or ask.thing is None:
+            waits = ask.standing is Standing.OPEN or ask.passed_on
+            if ask.act.kind is not Kind.TASK or not waits or ask.thing is None:
                 continue
             self.wake(ask.due)
             if ask.lapsed is None:
@@ -153,6 +189,7 @@ class Deciding:
         runs.append(run)
         self.runs.append((each, run))
         scene.run = run
+        run.ended = self._ended(pathway, scene)
         for step in pathway.steps:
             run.steps[step.id] = self._step(step, scene, run)
         return True
@@ -194,6 +231,17 @@ class Deciding:
             steps={},
         )
 
+    def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
+        """What the pathway itself says ends its runs, if that has come."""
+        if pathway.ends is None:
+            return None
+        finding = pathway.ends.find(scene)
+        self.wake(finding.changes_at)
+        sources = [source for reason in finding.because for source in reason.sources]
+        if not finding.holds or not sources:
+            return None
+        return Ending(finding.since, Sign.CONTACT, sources[0], sources[0].reference)
+
     def _step(self, step: Step, scene: Scene, run: Run) -> StepState:
         finding = step.when.find(scene) if step.when is not None else Finding(True, run.since)
         self.wake(finding.changes_at)
@@ -208,9 +256,11 @@ class Deciding:
             self.wake(allowed.changes_at)
             if not allowed.holds:
                 continue
-            ask = self._desk.ask(scene, run, step, act, told)
-            state.asks.append(ask)
-            self.asks.append(ask)
+            if not act.ends:
+                state.asks += self._desk.asks(scene, run, step, act, told)
+        for ask in state.asks:
+            self.wake(ask.wakes_at)
+        self.asks += state.asks
         return state
 
     def started(self) -> tuple[Started, ...]:
@@ -241,4 +291,7 @@ def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source])
         return scope.overdue.triggers
     if scope.ended is not None:
         return (scope.ended.source,)
+    anchored = scope.stay or scope.answer
+    if anchored is not None:
+        return (anchored,)
     return tuple(cited)

@@ -20,6 +20,14 @@ class Reason(Struct, frozen=True):
     sources: tuple[Source, ...] = ()
 
 
+class Detail(Struct, frozen=True):
+    """What the record holds under one heading that a Task has to carry."""
+
+    heading: str
+    says: str
+    sources: tuple[Source, ...] = ()
+
+
 class Standing(StrEnum):
     """Where an obligation stands according to the record."""
 
@@ -60,6 +68,7 @@ class Obligation(Struct, frozen=True, kw_only=True):
     because: tuple[Reason, ...] = ()
     evidence: tuple[Source, ...] = ()
     trigger: Source | None = None
+    details: tuple[Detail, ...] = ()
     covers: tuple[str, ...] = ()
     """Identities of every ask joined into it, its own among them."""
     plan: str | None = None

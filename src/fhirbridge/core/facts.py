@@ -166,6 +166,8 @@ class Message(Fact, frozen=True, kw_only=True):
     received: datetime | None = None
     about: tuple[str, ...] = ()
     """References of about, encounter, basedOn and inResponseTo."""
+    categorised: bool = False
+    """Whether it has any category at all, be it one of the service's actions or not."""
 
 
 class Plan(Fact, frozen=True, kw_only=True):

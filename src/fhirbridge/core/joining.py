@@ -16,6 +16,7 @@ from fhirbridge.core.facts import Source
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Ask
+from fhirbridge.core.summary import SUMMARIES, details, told
 
 _PRIORITIES = ("routine", "urgent", "asap", "stat")
 
@@ -96,6 +97,7 @@ def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -
         because=because,
         evidence=_evidence(because, triggers),
         trigger=triggers[-1] if triggers else None,
+        details=tuple(detail for ask in ordered for name in _summaries(ask) for detail in details(name, ask.scene)),
         covers=covers,
         plan=_plan(first, groups),
         episode=first.run.case if first.run.case.startswith("EpisodeOfCare/") else None,
@@ -110,7 +112,7 @@ def _asked_due(ask: Ask) -> datetime | None:
 
     But it moves with the first appointment where it is due by that.
     """
-    if ask.thing is None or ask.step.id not in ask.thing.steps or ask.act.by_first_appointment:
+    if ask.thing is None or ask.step.id not in ask.thing.steps or ask.act.due_by is not None:
         return ask.due
     return ask.thing.due
 
@@ -135,11 +137,18 @@ def _text(ask: Ask, pack: Pack) -> str:
     """The act's text, or the step's title, with the settings and the dates of this case put in."""
     calendar = pack.calendar
     words: dict[str, str] = {name: _spoken(value) for name, value in pack.settings.items()}
+    words |= pack.texts
+    words |= {name: told(details(name, ask.scene)) for name in _summaries(ask)}
     missed = [calendar.on_date(m.at) for m in ask.run.scope.streak if m.clock <= ask.since]
     words["missed"] = " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
     words["due"] = calendar.at_time(ask.due) if ask.due else ""
     words["since"] = calendar.at_time(ask.since)
     return (ask.act.says or f"{ask.step.title}.").format_map(words).strip()
+
+
+def _summaries(ask: Ask) -> list[str]:
+    """The summaries of the record that the act's text calls for."""
+    return [name for name in sorted(SUMMARIES) if f"{{{name}}}" in ask.act.says]
 
 
 def _spoken(value: str | int) -> str:

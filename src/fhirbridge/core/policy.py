@@ -36,12 +36,30 @@ class Act(Struct, frozen=True):
     due: Span | None
     due_words: str
     due_from_start: bool
-    by_first_appointment: bool
+    due_by: str | None
     role_out_of_hours: str | None
     priority: str
     medium: str | None
     reply_within: str | None
     says: str
+    answered_by_message: bool
+    ends: bool
+
+
+class Every(Struct, frozen=True):
+    """Due again every period; see `authoring.Every`."""
+
+    period: Span
+    first: int
+    last: int | None
+
+
+class Repeat(Struct, frozen=True):
+    """Asked for again after its answer; see `authoring.Repeat`."""
+
+    times: int
+    after: Span
+    on: frozenset[str]
 
 
 class Step(Struct, frozen=True):
@@ -59,6 +77,9 @@ class Step(Struct, frozen=True):
     closing: bool
     """The ending of the run itself calls for it."""
     order: int
+    every: Every | None = None
+    repeat: Repeat | None = None
+    again: int = 1
 
 
 class Pathway(Struct, frozen=True):
@@ -71,7 +92,10 @@ class Pathway(Struct, frozen=True):
     steps: tuple[Step, ...]
     once_per: str
     signals: frozenset[str]
+    outcomes: frozenset[str]
     group: str | None
+    ends: Condition | None
+    one_case: bool
 
 
 class Pack(Struct, frozen=True):
@@ -82,6 +106,7 @@ class Pack(Struct, frozen=True):
     title: str
     source: SourceDocument
     settings: dict[str, str | int]
+    texts: dict[str, str]
     pathways: tuple[Pathway, ...]
     calendar: Calendar
     risk_when_unrecorded: str = "unknown"

@@ -84,26 +84,26 @@ def _outcome(voice: Voice, value: authoring.OutcomeOf) -> Both:
     came_to = [_quoted(word) for word in several(value.is_) if word not in _ENDS]
     positive = listed([*ends, *([f"came to {listed(came_to, 'or')}"] if came_to else [])], "or")
     if voice.brief:
-        return positive, f"not: {positive}"
+        return f"it {positive}", f"nothing on record says that it {positive}"
     of = listed(map(voice.step, several(value.of)), "or")
     task = f"the task {_quoted(value.action)} of {of}" if value.action else of
     return f"{task} {positive}", f"nothing on record says that {task} {positive}"
 
 
 def _reached(voice: Voice, value: tuple[str, ...] | str) -> Both:
-    of = "" if voice.brief else f"{listed(map(voice.step, several(value)), 'or')} "
-    return f"{of}came due", f"{of}has not come due"
+    of = "it" if voice.brief else listed(map(voice.step, several(value)), "or")
+    return f"{of} came due", f"{of} has not come due"
 
 
 def _sent(voice: Voice, value: authoring.SentFor) -> Both:
-    of = "" if voice.brief else f"{voice.step(value.of)} "
+    of = "it" if voice.brief else voice.step(value.of)
     ago = "" if value.ago == "PT0H" else f" {voice.period(value.ago)} ago, without contact since"
-    return f"{of}was sent{ago}", f"{of}was not sent{ago}"
+    return f"{of} was sent{ago}", f"{of} was not sent{ago}"
 
 
 def _passed(voice: Voice, value: authoring.Passed) -> Both:
-    since = f"{voice.step(value.of)} came due" if value.of else "the missed appointment"
-    of = "" if voice.brief and value.of else f" since {since}"
+    named = f"{'it' if voice.brief else voice.step(value.of)} came due" if value.of else "the missed appointment"
+    of = f" since {named}"
     time = voice.period(value.time)
     have = "has" if time.startswith("one ") else "have"
     return f"{time} {have} passed{of} without contact", f"less than {time} {have} passed{of}"
@@ -128,6 +128,34 @@ def _disengaged(voice: Voice, value: tuple[str, ...] | str) -> Both:
     return f"the episode was ended while {back}", f"the episode was not ended while {back}"
 
 
+def _lapsed(voice: Voice, value: int | str) -> Both:
+    number = voice.number(value)
+    row = "an appointment is" if number == "one" else f"{number} appointments in a row are"
+    words = f"{row} missed or called off by the patient, without a response"
+    return words, f"it has not come to it that {words}"
+
+
+def _of_last(voice: Voice, value: authoring.OfLast) -> Both:
+    last = f"of the last {voice.number(value.of)} appointments were missed"
+    count = voice.number(value.count)
+    return f"{count} {last}", f"fewer than {count} {last}"
+
+
+def _attendance(voice: Voice, value: authoring.Attendance) -> Both:
+    over = f"of the last {voice.number(value.of)} appointments"
+    below = f"{voice.number(value.below)} percent"
+    return f"fewer than {below} {over} were attended", f"at least {below} {over} were attended, or too few are known"
+
+
+def _check_ins(voice: Voice, value: authoring.CheckIns) -> Both:
+    words = f"{voice.number(value.count)} check-in messages, each {voice.period(value.spaced)} after the one before"
+    silence = f"for {voice.period(value.time)} since the first of them"
+    return (
+        f"the patient has not responded to {words}, {silence}",
+        f"the patient has not been silent on {words}, {silence}",
+    )
+
+
 def _risk(states: tuple[str, ...] | str, when: str) -> Both:
     """The contrary of some states of a risk is that it is in one of the others."""
     positive = [words for state, words in _RISKS.items() if state in several(states)]
@@ -148,6 +176,21 @@ def _codes(before: str, not_before: str) -> Callable[[Voice, Any], Both]:
 
 def _fixed(positive: str, negative: str) -> Callable[[Voice, Any], Both]:
     return lambda _, __: (positive, negative)
+
+
+def _period(positive: str, negative: str) -> Callable[[Voice, str], Both]:
+    """`{}` stands for the period."""
+    return lambda voice, value: (positive.format(voice.period(value)), negative.format(voice.period(value)))
+
+
+def _code(positive: str, negative: str) -> Callable[[Voice, Any], Both]:
+    """`{}` stands for the code or codes."""
+
+    def say(_: Voice, value: tuple[str, ...] | str) -> Both:
+        words = listed(map(_quoted, several(value)), "or")
+        return positive.format(words), negative.format(words)
+
+    return say
 
 
 def _by_value(words: dict[str, Both]) -> Callable[[Voice, Any], Both]:
@@ -215,5 +258,44 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "ran_before": _fixed("a pathway ran in an earlier episode", "no pathway ran in an earlier episode"),
     "episode": _codes("the episode is", "the episode is not"),
     "overdue": _fixed("a task has passed its due date undone", "no task is overdue"),
+    "lapsed": _lapsed,
+    "lapsed_unbooked": _fixed(
+        "an appointment was missed, or called off by the patient and none is booked",
+        "no appointment was missed, nor called off by the patient without another one",
+    ),
+    "called_off": _fixed(
+        "the patient called off every appointment that lay ahead", "the patient did not call off every appointment"
+    ),
+    "booked_ahead": _fixed("an appointment lies ahead", "no appointment lies ahead"),
+    "missed_of_last": _of_last,
+    "attendance": _attendance,
+    "idle": _period(
+        "nothing was attended and nothing booked for {}", "something was attended or booked within the last {}"
+    ),
+    "no_reply": _period(
+        "the patient has not replied for {} since the missed appointment or the last check-in message",
+        "less than {} have passed without a reply",
+    ),
+    "message_unanswered": _period(
+        "a check-in message has been unanswered for {}", "no check-in message has been unanswered for {}"
+    ),
+    "check_ins": _check_ins,
+    "message_from": _code("a message came from {}", "no message came from {}"),
+    "discharge_planned": _fixed("discharge is planned", "no discharge is planned"),
+    "discharged": _fixed("the patient has been discharged", "the patient has not been discharged"),
+    "missed_at_end": _fixed(
+        "missed appointments stood when the episode ended", "no missed appointment stood when the episode ended"
+    ),
+    "said": _code("a task of this episode was answered with {}", "no task of this episode was answered with {}"),
+    "done": _code("the task {} was done in this episode", "the task {} was not done in this episode"),
+    "missed_after": _code(
+        "an appointment was missed after the task {} was done", "nothing was missed after the task {} was done"
+    ),
+    "other_provider": _fixed("the patient still sees another provider", "the patient sees no other provider"),
+    "permits_sharing_with": _code("a consent permits sharing with {}", "no consent permits sharing with {}"),
+    "risk_ever": _fixed("a risk is or was on record", "no risk has ever been on record"),
+    "signal_ever": _code("the record carries or carried the signal {}", "the record never carried the signal {}"),
+    "unvisited": _period("no advocate has visited for {}", "an advocate has visited within the last {}"),
+    "under_age": _fixed("the patient is under 18", "the patient is not known to be under 18"),
 }
 """How each kind of condition is said, by the field of `When`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from fhirbridge.core.answers import answers, completed
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
@@ -46,12 +47,16 @@ class Ask(Struct):
     since: datetime
     due: datetime | None
     because: tuple[Reason, ...]
+    scene: Scene
     thing: Thing | None = None
     answer: Answer | None = None
     lapsed: datetime | None = None
     standing: Standing = Standing.OPEN
     withdrawal: Withdrawal | None = None
     settled_by: Source | None = None
+    wakes_at: datetime | None = None
+    passed_on: bool = False
+    """It lapsed, and the next of its kind has taken its place."""
 
 
 class StepState(Struct):
@@ -75,11 +80,14 @@ class Run(Struct):
     triggers: tuple[Source, ...]
     generation: int
     steps: dict[str, StepState]
+    ended: Ending | None = None
+    """What ended it by the pathway's own word."""
 
     @property
     def ending(self) -> Ending | None:
-        """What ended it: the ending of its scope."""
-        return self.scope.ending
+        """What ended it first: the ending of its scope, or what its pathway says ends it."""
+        endings = [ending for ending in (self.scope.ending, self.ended) if ending is not None]
+        return min(endings, key=lambda ending: ending.at, default=None)
 
 
 class Scene(Struct):
@@ -108,3 +116,11 @@ class Scene(Struct):
         """The state of a step: of this run, else of the first run of this spell that has it."""
         runs = self.runs if self.run is None else (self.run, *self.runs)
         return next((run.steps[step] for run in runs if step in run.steps), None)
+
+    def answers(self, outcomes: frozenset[str]) -> list[tuple[datetime, str, Source]]:
+        """The answers with one of these outcomes in this case up to the instant the scene is read for."""
+        return [found for found in answers(self.course, self.record, self.own, outcomes) if found[0] <= self.ref]
+
+    def completed(self, action: str) -> list[tuple[datetime, Source]]:
+        """The completed Tasks with this action in this case up to the instant the scene is read for."""
+        return [found for found in completed(self.course, self.record, self.own, action) if found[0] <= self.ref]

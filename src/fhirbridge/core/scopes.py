@@ -6,9 +6,13 @@ of what does not change: the resource that a signal came from, and how often it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from fhirbridge.core.answers import anchor, answers
+from fhirbridge.core.effects import Own
 from fhirbridge.core.signals import SignalSpan
-from fhirbridge.core.spells import DISCHARGE, Course, Overdue, Scope, Sign
+from fhirbridge.core.spells import DISCHARGE, Course, Ending, Overdue, Scope, Sign, stay_bounds
 from fhirbridge.core.timeline import Record
 
 
@@ -31,7 +35,7 @@ def of_signal(course: Course, record: Record, codes: frozenset[str]) -> Iterable
         begins_inside = closed is None or signal.start < closed.at
         outlives_start = signal.end is None or signal.end > course.case.begun
         if signal.code in codes and begins_inside and outlives_start:
-            yield Scope(name=f"signal:{_named(signal)}", start=signal.start, ending=closed, signal=signal)
+            yield Scope(name=f"signal:{_named(signal)}", start=signal.began, ending=closed, signal=signal)
 
 
 def of_signal_in_spell(spell: Scope, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
@@ -52,6 +56,48 @@ def of_signal_in_spell(spell: Scope, record: Record, codes: frozenset[str]) -> I
                 spell=True,
                 signal=signal,
             )
+
+
+def of_signal_end(course: Course, record: Record, codes: frozenset[str], now: datetime) -> Iterable[Scope]:
+    """The end of each period of one of these signals."""
+    for signal in record.signals:
+        if signal.code in codes and signal.end is not None and signal.end <= now:
+            ended = Ending(signal.end, Sign.DISCHARGED, signal.source, signal.source.reference)
+            yield Scope(name=f"signal-end:{_named(signal)}", start=signal.end, ended=ended, signal=signal)
+
+
+def of_stay(course: Course, now: datetime) -> Iterable[Scope]:
+    """Each inpatient stay, from its start until it is finished."""
+    for stay in course.case.stays:
+        start, ended = stay_bounds(stay)
+        if start <= now:
+            name = f"stay:{stay.latest.source.reference}"
+            yield Scope(name=name, start=start, ending=ended or course.closed, stay=stay.latest.source)
+
+
+def of_stay_end(course: Course, now: datetime) -> Iterable[Scope]:
+    """The end of each inpatient stay."""
+    for stay in course.case.stays:
+        _, ended = stay_bounds(stay)
+        if ended is not None and ended.at <= now:
+            yield Scope(name=f"stay-end:{stay.latest.source.reference}", start=ended.at, ended=ended)
+
+
+def of_answer(course: Course, record: Record, own: Own, outcomes: frozenset[str]) -> Iterable[Scope]:
+    """Each answer with one of these outcomes that was given in this case."""
+    for at, _, source in answers(course, record, own, outcomes):
+        yield Scope(name=f"answer:{anchor(source, record)}", start=at, ending=course.closed, answer=source)
+
+
+def home_of(signal: SignalSpan, courses: Sequence[Course]) -> str | None:
+    """The one case a signal belongs to: where a stay was going on, else the open case that began last."""
+    for each in courses:
+        for stay in each.case.stays:
+            start, ended = stay_bounds(stay)
+            if start <= signal.began and (ended is None or signal.began <= ended.at):
+                return each.case.id
+    open_then = [c for c in courses if c.closed is None or c.closed.at > signal.began] or list(courses)
+    return open_then[-1].case.id if open_then else None
 
 
 def of_overdue(overdue: Overdue) -> Scope:

@@ -1,8 +1,8 @@
 """Conditions, deadlines and texts of a pack in English, made from the pack as it is written.
 
 A condition becomes a `Phrase`: words, or several phrases joined by "and" or "or", which a page can set out as a list
-and `said` turns into one sentence. Each kind of condition has its saying and the contrary of it (see `sayings`), so that
-no sentence begins with "it is not the case that".
+and `said` turns into one sentence. Each kind of condition has its saying and the contrary of it (see `sayings`), so no
+sentence begins with "it is not the case that".
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
 from fhirbridge.core.calendar import spoken
+from fhirbridge.core.codes import in_words
 from fhirbridge.core.sayings import listed, saying, signals
 from fhirbridge.errors import ConfigurationError
 
 _LOGIC = frozenset({"all", "any", "not_"})
 _LIST = re.compile(r", | or | and ")
 _NUMBERS = {str(number): spoken(f"P{number}D").split()[0] for number in range(1, 11)}
-_ANCHORS = {"discharge": "the episode is ended", "task": "a task of this policy is open"}
-_ABOUT_ANCHOR = frozenset({"disengaged", "overdue"})
+_ANCHORS = {
+    "discharge": "the episode is ended",
+    "task": "a task of this policy is open",
+    "stay": "the patient is in hospital",
+    "stay-end": "a stay in hospital has ended",
+}
+_ABOUT_ANCHOR = frozenset({"disengaged", "discharged", "overdue"})
 """Conditions that tell themselves what the pathway is anchored on."""
+_DUE_BY = {"first-appointment": "by the first appointment", "discharge-date": "before the discharge date"}
 _PLACEHOLDERS = {
     "missed": "[day of the missed appointment]",
     "due": "[due date]",
@@ -75,6 +82,7 @@ class Sentences:
 
     def __init__(self, pack: PackFile, *, brief: bool = False) -> None:
         self._settings = {name: setting.default for name, setting in pack.settings.items()}
+        self._texts = pack.texts
         self._pathways = {pathway.id: pathway.title for pathway in pack.pathways}
         self._steps = {step.id: step.title for pathway in pack.pathways for step in pathway.steps}
         self.brief = brief
@@ -94,12 +102,18 @@ class Sentences:
 
     def start(self, pathway: Pathway) -> Phrase:
         """When the pathway starts, with what it is anchored on where that is no missed appointment."""
-        condition = self.condition(pathway.starts)
-        told = any(name in _ABOUT_ANCHOR for name, _ in atoms(pathway.starts))
+        starts = None if isinstance(pathway.starts, str) else pathway.starts
+        told = starts is not None and any(name in _ABOUT_ANCHOR for name, _ in atoms(starts))
         anchor = "" if told else _ANCHORS.get(pathway.once_per, "")
         if pathway.signals:
-            anchor = f"the record carries {signals(pathway.signals)}"
-        return _joined("and", [anchor, condition]) if anchor else condition
+            has_ended = pathway.once_per == "signal-end"
+            named = signals(pathway.signals)
+            anchor = f"{named} has ended" if has_ended else f"the record carries {named}"
+        if pathway.outcomes:
+            outcomes = listed((f"“{in_words(code)}”" for code in pathway.outcomes), "or")
+            anchor = f"a task is answered with {outcomes}"
+        parts = [*([anchor] if anchor else []), *([self.condition(starts)] if starts is not None else [])]
+        return _joined("and", parts or ["an episode is open"])
 
     def period(self, written: str) -> str:
         """A period or `$setting` in words: "three weeks"."""
@@ -121,13 +135,31 @@ class Sentences:
         period = self.period(act.due)
         words = f"by {period}" if period.startswith("the ") else f"within {period}"
         if act.due_from == "start":
-            words += " of the missed appointment"
-        return f"by the first appointment, else {words}" if act.by_first_appointment else words
+            words += " of the start of the pathway"
+        return f"{_DUE_BY.get(act.due_by, in_words(act.due_by))}, else {words}" if act.due_by else words
+
+    def recurrence(self, step: Step) -> str:
+        """How often the step is asked for; "" where it is once."""
+        words = []
+        if step.every is not None:
+            words.append(f"again every {self.period(step.every.period).removeprefix('one ')}")
+            if step.every.first > 1:
+                words.append(f"from time {step.every.first} on")
+            if step.every.last is not None:
+                words.append(f"up to {self.number(step.every.last)} times")
+        if step.repeat is not None:
+            words.append(f"up to {self.number(step.repeat.times)} times")
+            if step.repeat.after != "PT0H":
+                words.append(f"{self.period(step.repeat.after)} after the answer before")
+            if step.repeat.after_outcome:
+                words.append(f"when the answer was {listed((f'“{in_words(code)}”' for code in step.repeat.after_outcome), 'or')}")
+        return ", ".join(words)
 
     def text(self, says: str) -> str:
-        """A text with its placeholders filled: settings with their values, dates with what they will be."""
-        filled = {name: self.period(str(value)) for name, value in self._settings.items()} | _PLACEHOLDERS
-        return re.sub(r"\{([\w-]+)\}", lambda match: filled.get(match[1], match[0]), says)
+        """A text with its placeholders filled: settings with their values, others with what will stand there."""
+        settings = {name: self.period(str(value)) for name, value in self._settings.items()}
+        filled = _PLACEHOLDERS | self._texts | settings
+        return re.sub(r"\{([\w-]+)\}", lambda match: filled.get(match[1], f"[{in_words(match[1])}]"), says)
 
     def step(self, step: str) -> str:
         """The step by its title."""

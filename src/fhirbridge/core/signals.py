@@ -24,6 +24,8 @@ class SignalSpan(Struct, frozen=True):
     start: datetime
     end: datetime | None
     source: Source
+    began: datetime
+    """When it began as recorded, even if that became known long after."""
     asserted: int
     """How often it had been asserted and taken back before: tells one period of it from the next."""
 
@@ -53,13 +55,15 @@ def signal_spans(
         fact = referral.latest
         if fact.signals and fact.status not in _WITHDRAWN:
             start = clock(fact.authored, referral.stretches[0].known, late)
-            yield from (SignalSpan(code, start, None, fact.source, 0) for code in fact.signals)
+            yield from (SignalSpan(code, start, None, fact.source, fact.authored or start, 0) for code in fact.signals)
     for episode in episodes:
         stated = episode.latest
         if stated.signals and stated.status not in _WITHDRAWN:
             start = clock(stated.start, episode.stretches[0].known, late)
             end = discharged_at(episode)
-            yield from (SignalSpan(code, start, end, stated.source, 0) for code in stated.signals)
+            yield from (
+                SignalSpan(code, start, end, stated.source, stated.start or start, 0) for code in stated.signals
+            )
 
 
 def _of_flag(flag: History[Signal], late: float) -> Iterable[SignalSpan]:
@@ -69,4 +73,4 @@ def _of_flag(flag: History[Signal], late: float) -> Iterable[SignalSpan]:
     start = clock(fact.start, first_known, late)
     end = fact.end if fact.end is not None else (None if fact.active else flag.since)
     back = max(len(asserted) - 1, 0)
-    yield from (SignalSpan(code, start, end, fact.source, back) for code in fact.signals)
+    yield from (SignalSpan(code, start, end, fact.source, fact.start or first_known, back) for code in fact.signals)

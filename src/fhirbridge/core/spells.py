@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from fhirbridge.core.cases import Case, Visit
 from fhirbridge.core.effects import Own, Thing
-from fhirbridge.core.facts import AppointmentState, Message, Source, Task
+from fhirbridge.core.facts import AppointmentState, Encounter, Message, Source, Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
 from fhirbridge.core.signals import SignalSpan, discharged_at
@@ -42,6 +42,8 @@ class Sign(StrEnum):
     CONTACT = "contact"
     DISCHARGED = "discharged"
     DECEASED = "deceased"
+    OVER = "over"
+    """What the scope is about has come to its end."""
 
 
 class Ending(Struct, frozen=True):
@@ -81,9 +83,9 @@ class Scope(Struct, frozen=True, kw_only=True):
     """What runs are anchored on: a spell, or a signal's period, an episode, a discharge, an overdue Task.
 
     `name` tells it from others of the same case, and is part of every identity. It lasts from `start` to `ending`.
-    Of a `spell`: `assessed` says that an appointment had been attended before it, `misses` are those inside it, `streak`
-    those since the last attendance up to its end, `lapses` the misses and the patient's own cancellations inside it.
-    `signal`, `overdue`, `stay` and `answer` are what other scopes are about.
+    Of a `spell`: `assessed` says that an appointment had been attended before it, `misses` are those inside it,
+    `streak` those since the last attendance up to its end, `lapses` the misses and the patient's own cancellations
+    inside it. `signal`, `overdue`, `stay` and `answer` are what other scopes are about.
     """
 
     name: str
@@ -270,3 +272,13 @@ def _spells(lapses: list[Miss], signs: list[Ending], closed: Ending | None) -> t
         if ending.sign is Sign.ATTENDED:
             assessed, attended_at = ending.source, ending.at
     return tuple(spells)
+
+
+def stay_bounds(stay: History[Encounter]) -> tuple[datetime, Ending | None]:
+    """When the stay began, and its end, if it is finished."""
+    fact = stay.latest
+    start = fact.start or stay.stretches[0].known
+    if fact.status != "finished":
+        return start, None
+    at = min(fact.end, stay.since) if fact.end else stay.since
+    return start, Ending(at, Sign.DISCHARGED, fact.source, fact.source.reference)

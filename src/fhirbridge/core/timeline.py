@@ -45,6 +45,7 @@ class Record(Struct, frozen=True):
     tasks: tuple[History[Task], ...] = ()
     messages: tuple[History[Message], ...] = ()
     plans: tuple[History[Plan], ...] = ()
+    encounters: tuple[History[Encounter], ...] = ()
     own_flags: tuple[History[OwnFlag], ...] = ()
     sources: dict[str, History[Fact]] = {}
     """Every history by its reference."""
@@ -69,19 +70,20 @@ def _build(facts: Iterable[AnyFact], late: float) -> Record:
     persons = [h.latest for h in _of(by_type, Person)]
     patient = next((h.latest.patient for h in sources.values() if h.latest.patient), "")
     referrals = {h.latest.source.reference: h.latest for h in _of(by_type, Referral)}
+    signals = tuple(signal_spans(_of(by_type, Signal), _of(by_type, Referral), _of(by_type, Episode), late))
+    cases = cases_of(_of(by_type, Appointment), _of(by_type, Episode), _of(by_type, Encounter), _of(by_type, Referral))
     return Record(
         patient=patient,
-        cases=cases_of(
-            _of(by_type, Appointment), _of(by_type, Episode), _of(by_type, Encounter), _of(by_type, Referral)
-        ),
+        cases=cases or ((Case(id=patient, visits=()),) if signals else ()),
         person=persons[-1] if persons else None,
-        signals=tuple(signal_spans(_of(by_type, Signal), _of(by_type, Referral), _of(by_type, Episode), late)),
+        signals=signals,
         referrals=referrals,
         relations=tuple(_of(by_type, Relation)),
         consents=tuple(_of(by_type, Consent)),
         tasks=tuple(_of(by_type, Task)),
         messages=tuple(_of(by_type, Message)),
         plans=tuple(_of(by_type, Plan)),
+        encounters=tuple(_of(by_type, Encounter)),
         own_flags=tuple(_of(by_type, OwnFlag)),
         sources=sources,
     )

@@ -118,6 +118,7 @@ FACTS: dict[str, tuple[type[facts.Fact], dict[str, Kind]]] = {
             "to_patient": Kind.IS_PATIENT,
             "sent": Kind.INSTANT,
             "received": Kind.INSTANT,
+            "categorised": Kind.TRUTH,
             "about": Kind.REFERENCES,
         },
     ),

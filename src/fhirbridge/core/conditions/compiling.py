@@ -9,9 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fhirbridge.core import authoring
-from fhirbridge.core.calendar import span
+from fhirbridge.core.calendar import Span, span
 from fhirbridge.core.conditions.attendance import Booked, FirstBooked, InReceipt, Missed
 from fhirbridge.core.conditions.circumstances import EpisodeIs, PlanOnRecord, ReferralIs, SettingIs, SignalHolds
+from fhirbridge.core.conditions.correspondence import CheckInsUnanswered, MessageFromGp, MessageUnanswered, NoReply
+from fhirbridge.core.conditions.endings import (
+    Always,
+    Discharged,
+    DischargePlanned,
+    Done,
+    InStay,
+    MissedAtEnd,
+    OtherProvider,
+    Said,
+    SharingPermitted,
+    SignalEver,
+    UnderAge,
+    Unvisited,
+)
+from fhirbridge.core.conditions.lapses import (
+    AttendanceBelow,
+    BookedAhead,
+    CalledOff,
+    Idle,
+    LapsesInRow,
+    MissedAfterDone,
+    MissedOfLast,
+)
 from fhirbridge.core.conditions.logic import All, AnyOf, Not
 from fhirbridge.core.conditions.people import ChildInvolved, FamilyOnRecord, MayShare
 from fhirbridge.core.conditions.progress import (
@@ -26,9 +50,9 @@ from fhirbridge.core.conditions.progress import (
     TaskOverdue,
     TimePassed,
 )
-from fhirbridge.core.conditions.risk import RiskIs, RiskWhenMissed
+from fhirbridge.core.conditions.risk import RiskIs, RiskSettled, RiskWhenMissed
 from fhirbridge.core.policy import Condition
-from fhirbridge.core.vocabulary import OUTCOMES, SETTINGS, SIGNALS
+from fhirbridge.core.vocabulary import OUTCOMES, RISK_SIGNALS, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 
 SettingValue = str | int
@@ -52,9 +76,15 @@ class ConditionCompiler:
             raise self.wrong("a condition is empty; say what must hold, or write 'when: start'")
         return parts[0] if len(parts) == 1 else All(parts)
 
+    def start(self, starts: authoring.When | str) -> Condition:
+        """What starts a pathway; `always` where its anchor is reason enough."""
+        return Always() if isinstance(starts, str) else self.condition(starts)
+
     def _parts(self, when: authoring.When) -> Iterable[Condition]:
         yield from self._about_patient(when)
         yield from self._about_progress(when)
+        yield from self._about_attendance(when)
+        yield from self._about_endings(when)
         if when.all:
             yield All(tuple(self.condition(part) for part in when.all))
         if when.any:
@@ -64,7 +94,7 @@ class ConditionCompiler:
 
     def _about_patient(self, when: authoring.When) -> Iterable[Condition]:
         if when.missed is not None:
-            yield Missed(self._number(when.missed.consecutive))
+            yield Missed(self.number(when.missed.consecutive))
         if when.in_receipt is not None:
             yield _either(InReceipt(), when.in_receipt)
         if when.referral:
@@ -73,6 +103,8 @@ class ConditionCompiler:
             yield RiskIs(self.codes(when.risk, RISK_STATES, "risk"))
         if when.risk_when_missed:
             yield RiskWhenMissed(self.codes(when.risk_when_missed, RISK_STATES, "risk"))
+        if when.risk_settled is not None:
+            yield _either(RiskSettled(), when.risk_settled)
         if when.signal:
             yield SignalHolds(self.codes(when.signal, SIGNALS, "signal"))
         if when.child is not None:
@@ -95,10 +127,10 @@ class ConditionCompiler:
         if when.reached:
             yield Reached(tuple(self._step(step) for step in several(when.reached)))
         if when.sent is not None:
-            yield SentAgo(self._step(when.sent.of), span(self.value(when.sent.ago)))
+            yield SentAgo(self._step(when.sent.of), self.span(when.sent.ago))
         if when.passed is not None:
             since = self._step(when.passed.of) if when.passed.of else None
-            yield TimePassed(span(self.value(when.passed.time)), since)
+            yield TimePassed(self.span(when.passed.time), since)
         if when.contact is not None:
             yield ContactMade(when.contact.or_attended, frozenset(when.contact.without), when.contact.outcome)
         if when.booked is not None:
@@ -116,6 +148,55 @@ class ConditionCompiler:
             yield _either(RanBefore(), when.ran_before)
         if when.overdue is not None:
             yield _either(TaskOverdue(), when.overdue)
+
+    def _about_attendance(self, when: authoring.When) -> Iterable[Condition]:
+        if when.lapsed is not None:
+            yield LapsesInRow(self.number(when.lapsed))
+        if when.called_off is not None:
+            yield _either(CalledOff(), when.called_off)
+        if when.booked_ahead is not None:
+            yield _either(BookedAhead(), when.booked_ahead)
+        if when.missed_of_last is not None:
+            yield MissedOfLast(self.number(when.missed_of_last.count), self.number(when.missed_of_last.of))
+        if when.attendance is not None:
+            rate = when.attendance
+            yield AttendanceBelow(self.number(rate.below), self.number(rate.of), self.number(rate.least))
+        if when.idle is not None:
+            yield Idle(self.span(when.idle))
+        if when.missed_after is not None:
+            yield MissedAfterDone(when.missed_after)
+        if when.no_reply is not None:
+            yield NoReply(self.span(when.no_reply))
+        if when.message_unanswered is not None:
+            yield MessageUnanswered(self.span(when.message_unanswered))
+        if when.check_ins is not None:
+            sent = when.check_ins
+            yield CheckInsUnanswered(self.number(sent.count), self.span(sent.spaced), self.span(sent.time))
+        if when.message_from is not None:
+            yield MessageFromGp()
+
+    def _about_endings(self, when: authoring.When) -> Iterable[Condition]:
+        for given, condition in (
+            (when.discharge_planned, DischargePlanned()),
+            (when.discharged, Discharged()),
+            (when.missed_at_end, MissedAtEnd()),
+            (when.other_provider, OtherProvider()),
+            (when.risk_ever, SignalEver(RISK_SIGNALS)),
+            (when.under_age, UnderAge()),
+            (when.in_stay, InStay()),
+        ):
+            if given is not None:
+                yield _either(condition, given)
+        if when.said:
+            yield Said(self.codes(when.said, OUTCOMES, "outcome"))
+        if when.done is not None:
+            yield Done(when.done)
+        if when.permits_sharing_with is not None:
+            yield SharingPermitted(when.permits_sharing_with)
+        if when.signal_ever:
+            yield SignalEver(self.codes(when.signal_ever, SIGNALS, "signal"))
+        if when.unvisited is not None:
+            yield Unvisited(self.span(when.unvisited))
 
     # --- names and values ------------------------------------------------------------------------
 
@@ -146,7 +227,12 @@ class ConditionCompiler:
             raise self.wrong(f"{text} names no setting of the pack; add it under 'settings'")
         return str(value)
 
-    def _number(self, value: int | str) -> int:
+    def span(self, text: str) -> Span:
+        """The period, or the setting that `$name` stands for."""
+        return span(self.value(text))
+
+    def number(self, value: int | str) -> int:
+        """The number, or the setting that `$name` stands for."""
         resolved = self.value(value) if isinstance(value, str) else str(value)
         if not resolved.isdecimal():
             raise self.wrong(f"{value!r} has to be a whole number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ class ChildInvolved(Struct, frozen=True):
         """By a signal, or by a RelatedPerson who is the patient's child and under 18."""
         signal = SignalHolds(CHILD_SIGNALS).find(scene)
         minors = [
-            (relation, _adult_from(relation.latest, scene.calendar))
+            (relation, under_age_until(relation.latest.birth_date, scene.calendar))
             for relation in scene.record.relations
             if "child" in relation.latest.kinds and _current(relation.latest, scene.ref)
         ]
@@ -56,8 +56,8 @@ def scene_start(start: datetime | None, known: datetime) -> datetime:
     return min(start, known) if start is not None else known
 
 
-def _adult_from(relation: Relation, calendar: Calendar) -> datetime | None:
-    born = relation.birth_date
+def under_age_until(born: date | None, calendar: Calendar) -> datetime | None:
+    """The instant at which somebody born that day is no longer a child; None when that is not recorded."""
     if born is None:
         return None
     try:
@@ -97,7 +97,7 @@ class FamilyOnRecord(Struct, frozen=True):
 
 
 def _minor(relation: Relation, scene: Scene) -> bool:
-    until = _adult_from(relation, scene.calendar)
+    until = under_age_until(relation.birth_date, scene.calendar)
     return "child" in relation.kinds and until is not None and scene.ref < until
 
 

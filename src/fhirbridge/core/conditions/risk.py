@@ -46,6 +46,27 @@ class RiskWhenMissed(Struct, frozen=True):
         )
 
 
+class RiskSettled(Struct, frozen=True):
+    """At some time since the run started the record said clearly whether there is a risk."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first such instant, whatever was recorded later."""
+        run = scene.run
+        codes = RISK_SIGNALS | NO_RISK_SIGNALS
+        spans_ = [s for s in scene.record.signals if s.code in codes]
+        edges = [edge for s in spans_ for edge in (s.start, s.end) if edge is not None]
+        since = run.since if run is not None else scene.scope.start
+        for at in sorted({since, *(edge for edge in edges if since < edge <= scene.ref)}):
+            live = [s for s in spans_ if s.holds(at)]
+            kinds = {s.code in RISK_SIGNALS for s in live}
+            if len(kinds) == 1:
+                reasons = tuple(Reason(_RISK_WORDS[s.code], (s.source,)) for s in live)
+                return Finding(True, at, reasons)
+        return Finding(
+            False, because=(Reason("The risk has not been recorded since."),), changes_at=next_change(scene, codes)
+        )
+
+
 def _recorded_at(scene: Scene, at: datetime) -> str:
     codes = {s.code for s in scene.record.signals if s.holds(at)}
     if codes & RISK_SIGNALS:
