@@ -50,14 +50,15 @@ test-unit: setup ## run the fast tests: no network, no sleeping
 	$(BIN)/python -m pytest tests/unit tests/cases $(PYTEST_ARGS)
 
 test-integration: setup ## run the tests that start real servers on loopback
-	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
-check: setup ## lint, format, types, direction of imports, cases and their pages
+check: setup ## lint, format, types, direction of imports, cases and their pages, what is generated
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m fhirbridge.casebook --check
+	$(BIN)/python -m fhirbridge.generate --check
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
