@@ -25,6 +25,7 @@ from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happene
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 
+_SAME_INSTANT = timedelta(seconds=1)
 _ANSWERS = frozenset({"completed", "failed", "rejected"})
 
 REASONS = {
@@ -126,6 +127,7 @@ class Desk:
             because=finding.because,
             scene=scene,
             thing=thing,
+            due_by_person=self._due_by_person(thing) is not None,
         )
         ending = _ending(scene, run, step, act)
         if act.kind is Kind.TASK:
@@ -186,9 +188,9 @@ class Desk:
     ) -> datetime | None:
         if act.due is None:
             return None
-        task = self._own_tasks.get(thing.identity) if thing is not None else None
-        if thing is not None and task is not None and task.latest.due not in (None, thing.due):
-            return task.latest.due
+        persons = self._due_by_person(thing)
+        if persons is not None:
+            return persons
         if thing is not None and step.id in thing.steps and act.due_by is None:
             return thing.due
         run = scene.run
@@ -198,6 +200,14 @@ class Desk:
         if act.due_by == "discharge-date":
             return _discharge_date(scene, since) or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due
+
+    def _due_by_person(self, thing: Thing | None) -> datetime | None:
+        """The due date that the EPR shows, where the service never wrote it; EPRs may drop parts of a second."""
+        task = self._own_tasks.get(thing.identity) if thing is not None else None
+        shown = task.latest.due if task is not None else None
+        if thing is None or shown is None or any(abs(shown - due) < _SAME_INSTANT for due in thing.dues):
+            return None
+        return shown
 
     # --- answers ---------------------------------------------------------------------------------
 

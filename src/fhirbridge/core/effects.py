@@ -139,6 +139,8 @@ class Thing(Struct, frozen=True, kw_only=True):
     written: datetime
     evidence: tuple[Source, ...] = ()
     covers: tuple[str, ...] = ()
+    dues: tuple[datetime, ...] = ()
+    """Every due date the service has written for it: any other that the EPR shows was set by a person."""
     withdrawn: datetime | None = None
     reason: Withdrawal | None = None
     completed: datetime | None = None
@@ -191,13 +193,15 @@ def _thing(effect: Written) -> Thing:
         written=effect.at,
         evidence=effect.evidence,
         covers=effect.covers,
+        dues=(effect.due,) if effect.due is not None else (),
     )
 
 
 def _apply(thing: Thing, effect: AnyEffect) -> Thing:
     match effect:
         case Amended(steps=steps, due=due, priority=priority, evidence=evidence, covers=covers):
-            return replace(thing, steps=steps, due=due, priority=priority, evidence=evidence, covers=covers)
+            dues = thing.dues if due is None or due in thing.dues else (*thing.dues, due)
+            return replace(thing, steps=steps, due=due, priority=priority, evidence=evidence, covers=covers, dues=dues)
         case Withdrawn(at=at, reason=reason):
             return replace(thing, withdrawn=at, reason=reason)
         case Completed(at=at):

@@ -112,9 +112,10 @@ def _asked_due(ask: Ask) -> datetime | None:
 
     But it moves with the first appointment where it is due by that.
     """
-    if ask.thing is None or ask.step.id not in ask.thing.steps or ask.act.due_by is not None:
+    if ask.thing is None:
         return ask.due
-    return ask.thing.due
+    settled = ask.step.id in ask.thing.steps and ask.act.due_by is None
+    return ask.thing.due if settled or ask.due_by_person else ask.due
 
 
 def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tuple[Source, ...]:

@@ -241,6 +241,10 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "referral": _codes("the referral's priority is", "the referral's priority is not"),
     "risk": lambda _, value: _risk(value, ""),
     "risk_when_missed": lambda _, value: _risk(value, "at the missed appointment, "),
+    "risk_settled": _fixed(
+        "the record has said clearly since then whether there is a risk",
+        "the record has not said clearly since then whether there is a risk",
+    ),
     "signal": lambda _, value: (f"the record carries {signals(value)}", f"the record does not carry {signals(value)}"),
     "child": _fixed("a child is in the patient's care or in contact with them", "no child is on record"),
     "on_record": _by_value(_ON_RECORD),
@@ -259,12 +263,8 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "episode": _codes("the episode is", "the episode is not"),
     "overdue": _fixed("a task has passed its due date undone", "no task is overdue"),
     "lapsed": _lapsed,
-    "lapsed_unbooked": _fixed(
-        "an appointment was missed, or called off by the patient and none is booked",
-        "no appointment was missed, nor called off by the patient without another one",
-    ),
     "called_off": _fixed(
-        "the patient called off every appointment that lay ahead", "the patient did not call off every appointment"
+        "the patient called off an appointment that lay ahead", "the patient called off no appointment that lay ahead"
     ),
     "booked_ahead": _fixed("an appointment lies ahead", "no appointment lies ahead"),
     "missed_of_last": _of_last,
@@ -295,6 +295,7 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "permits_sharing_with": _code("a consent permits sharing with {}", "no consent permits sharing with {}"),
     "risk_ever": _fixed("a risk is or was on record", "no risk has ever been on record"),
     "signal_ever": _code("the record carries or carried the signal {}", "the record never carried the signal {}"),
+    "in_stay": _fixed("it happened during a stay in hospital", "it happened outside any stay in hospital"),
     "unvisited": _period("no advocate has visited for {}", "an advocate has visited within the last {}"),
     "under_age": _fixed("the patient is under 18", "the patient is not known to be under 18"),
 }

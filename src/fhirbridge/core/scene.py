@@ -49,6 +49,8 @@ class Ask(Struct):
     because: tuple[Reason, ...]
     scene: Scene
     thing: Thing | None = None
+    due_by_person: bool = False
+    """A person changed the due date in the EPR; it stays as they set it."""
     answer: Answer | None = None
     lapsed: datetime | None = None
     standing: Standing = Standing.OPEN

@@ -152,7 +152,9 @@ class Sentences:
             if step.repeat.after != "PT0H":
                 words.append(f"{self.period(step.repeat.after)} after the answer before")
             if step.repeat.after_outcome:
-                words.append(f"when the answer was {listed((f'“{in_words(code)}”' for code in step.repeat.after_outcome), 'or')}")
+                words.append(
+                    f"when the answer was {listed((f'“{in_words(code)}”' for code in step.repeat.after_outcome), 'or')}"
+                )
         return ", ".join(words)
 
     def text(self, says: str) -> str:

@@ -32,6 +32,7 @@ TOOK_UP = frozenset(
 )
 """States of an appointment that was made and not cancelled."""
 
+_SAID = frozenset({"completed", "in-progress"})
 _ANSWERED = frozenset({"completed", "failed", "rejected"})
 
 
@@ -210,7 +211,8 @@ def _signs(case: Case, record: Record, own: Own, until: datetime) -> list[Ending
     signs = [_attended(v) for v in case.visits if v.attended(until)]
     for message in record.messages:
         fact = message.latest
-        if fact.from_patient and (not fact.about or not _elsewhere(fact, case, record.cases)):
+        said = fact.from_patient and fact.status in _SAID
+        if said and (not fact.about or not _elsewhere(fact, case, record.cases)):
             signs.append(Ending(_said_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
     for task in record.tasks:
         if _is_contact(task.latest) and case.id in contact_cases(task, own, record.cases):
