@@ -42,7 +42,7 @@ def load_pack(
     try:
         return compile_pack(written, calendar=calendar, overrides=overrides, risk_when_unrecorded=risk_when_unrecorded)
     except ConfigurationError as error:
-        raise ConfigurationError(str(error), place=_place_of_step(path, str(error))) from error
+        raise ConfigurationError(str(error), place=place_of_step(path, str(error))) from error
 
 
 def pack_path(name: str) -> Path:
@@ -70,11 +70,11 @@ def read_pack(path: Path) -> PackFile:
         match = _AT.match(str(error))
         message, where = (match["message"], match["path"] or "") if match else (str(error), "")
         raise ConfigurationError(
-            f"{where.lstrip('.') or 'pack'}: {message}", place=f"{path}:{_line(tree, where)}"
+            f"{where.lstrip('.') or 'pack'}: {message}", place=f"{path}:{line_of(tree, where)}"
         ) from error
 
 
-def _line(node: yaml.Node | None, path: str) -> int:
+def line_of(node: yaml.Node | None, path: str) -> int:
     """The line of the node at a path such as `.pathways[0].steps[1].when`; of its nearest ancestor if it has none."""
     line = 1
     for match in _STEP_OF_PATH.finditer(path):
@@ -91,7 +91,7 @@ def _line(node: yaml.Node | None, path: str) -> int:
     return line
 
 
-def _place_of_step(path: Path, message: str) -> str:
+def place_of_step(path: Path, message: str) -> str:
     """`file:line` of the step or pathway that a message names as `pack · pathway · step: …`."""
     named = [part.split(":")[0].strip() for part in message.split(" · ")[1:]]
     lines = path.read_text(encoding="utf-8").splitlines()
