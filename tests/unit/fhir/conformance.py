@@ -31,3 +31,13 @@ def faults(resource: dict[str, Any]) -> list[str]:
     except SenderError as error:
         found.append(f"reader: {error}")
     return found
+
+
+def faults_of_definition(resource: dict[str, Any]) -> list[str]:
+    """What the first two have against a definition, which the service publishes but never reads."""
+    found = [f"fhirkit: {issue}" for issue in fhirkit.validate(json.dumps(resource))]
+    try:
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    except ValidationError as error:
+        found.append(f"fhir.resources: {error}")
+    return found

@@ -23,7 +23,7 @@ from fhirbridge.fhir.wording import display, sentences
 URN = "urn:uuid:"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
-_WITHDRAWN = {
+WITHDRAWN = {
     Withdrawal.RE_ENGAGED: ("Re-engaged", "The patient is back in contact"),
     Withdrawal.CORRECTED: ("Record corrected", "The record was corrected: what started this no longer stands in it"),
     Withdrawal.SUPERSEDED: ("Superseded", "Something newer takes its place"),
@@ -32,6 +32,7 @@ _WITHDRAWN = {
     Withdrawal.MERGED: ("Merged", "The patient's record was merged into another"),
     Withdrawal.NOT_NEEDED: ("Not needed", "The policy no longer asks for this"),
 }
+"""Why something was withdrawn: the display of the code, and its meaning as a sentence."""
 
 
 def logical_id(identity: str) -> str:
@@ -70,13 +71,13 @@ def concept(system: str, code: str, *, shown: str = "", text: str = "") -> Resou
 
 def withdrawal(reason: Withdrawal, because: Iterable[Reason]) -> Resource:
     """Why something was withdrawn: the code, and a paragraph that explains it."""
-    shown, _ = _WITHDRAWN[reason]
+    shown, _ = WITHDRAWN[reason]
     return concept(canonical.WITHDRAWAL, reason.value, shown=shown, text=withdrawal_text(reason, because))
 
 
 def withdrawal_text(reason: Withdrawal, because: Iterable[Reason]) -> str:
     """The paragraph alone."""
-    return sentences([_WITHDRAWN[reason][1], *(each.says for each in because)])
+    return sentences([WITHDRAWN[reason][1], *(each.says for each in because)])
 
 
 def thing_reference(resource_type: str, identity: str) -> Resource:
