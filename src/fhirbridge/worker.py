@@ -23,7 +23,7 @@ from fhirbridge.errors import ConfigurationError
 from fhirbridge.ports import Queue, Subject
 from fhirbridge.service import Service, run_forever
 from fhirbridge.settings import Settings
-from fhirbridge.wiring import Runtime, built
+from fhirbridge.wiring.service import Runtime, built
 
 REPEAT_AFTER = timedelta(seconds=30)
 """How long the dispatcher leaves a patient to the workers before it names them again."""

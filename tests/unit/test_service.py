@@ -20,7 +20,7 @@ from fhirbridge.ports import Delivery, Receipt, Resource, Subject
 from fhirbridge.service import Service, Site, shown
 from fhirbridge.service.site import said
 from fhirbridge.shipped import folder
-from fhirbridge.wiring import calendar_of
+from fhirbridge.wiring.policies import calendar_of
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PATIENT = Subject("main", "Patient/p1")

@@ -8,7 +8,8 @@ import pytest
 
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.settings import read_settings
-from fhirbridge.wiring import built, calendar_of
+from fhirbridge.wiring.policies import calendar_of
+from fhirbridge.wiring.service import built
 from fhirbridge.worker import worker_app
 
 EPR = "FHIRBRIDGE_EPRS__MAIN__BASE_URL"

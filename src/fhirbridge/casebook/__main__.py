@@ -18,7 +18,7 @@ from fhirbridge.errors import FhirbridgeError
 from fhirbridge.fhir.directory import Directory, read_directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.shipped import folder
-from fhirbridge.wiring import calendar_of
+from fhirbridge.wiring.policies import calendar_of
 
 CHECKOUT = Path(__file__).parents[3]
 CASES = CHECKOUT / "fixtures" / "cases"

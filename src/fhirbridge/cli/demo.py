@@ -25,7 +25,7 @@ from fhirbridge.demo.sample_epr import command, sample_epr
 from fhirbridge.demo.staff import Staff
 from fhirbridge.demo.stage import EPR, staged
 from fhirbridge.demo.telling import Line, introduction, news, tell
-from fhirbridge.wiring import Runtime
+from fhirbridge.wiring.service import Runtime
 
 _PAPER = 116
 """Width in columns where nobody is watching."""

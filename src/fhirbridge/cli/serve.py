@@ -20,7 +20,7 @@ from fhirbridge.errors import ConfigurationError, FhirbridgeError
 from fhirbridge.service import run_forever
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.web import application
-from fhirbridge.wiring import Runtime, built, watch
+from fhirbridge.wiring.service import Runtime, built, watch
 
 Config = Annotated[Path | None, typer.Option("--config", help="A file with settings, in TOML or YAML.")]
 

@@ -16,7 +16,7 @@ from fhirbridge.demo.staff import Resource, Staff
 from fhirbridge.demo.story_time import StoryClock
 from fhirbridge.errors import EprUnavailable
 from fhirbridge.ports import Subject
-from fhirbridge.wiring import Runtime
+from fhirbridge.wiring.service import Runtime
 
 _LOOK = 0.05
 _NUDGE_AFTER = 3.0

@@ -15,7 +15,8 @@ from fhirbridge.demo.people import Caseload, instant
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
 from fhirbridge.service import Service
 from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.wiring import Runtime, built, calendar_of
+from fhirbridge.wiring.policies import calendar_of
+from fhirbridge.wiring.service import Runtime, built
 
 EPR = "sample"
 

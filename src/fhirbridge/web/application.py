@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from fhirbridge import __version__
 from fhirbridge.errors import FhirbridgeError
 from fhirbridge.web import health, notify, outcomes
-from fhirbridge.wiring import Runtime
+from fhirbridge.wiring.service import Runtime
 
 
 def application(runtime: Runtime) -> FastAPI:

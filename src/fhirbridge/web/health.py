@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fhirbridge import __version__
 from fhirbridge.errors import FhirbridgeError
-from fhirbridge.wiring import Runtime
+from fhirbridge.wiring.service import Runtime
 
 _PAGE = """<!doctype html>
 <html lang="en-GB">

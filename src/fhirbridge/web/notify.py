@@ -19,7 +19,7 @@ from fhirbridge.errors import NotAllowed, NotKnown, SenderError
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.web.outcomes import FHIR_JSON
-from fhirbridge.wiring import Runtime
+from fhirbridge.wiring.service import Runtime
 
 
 def routes(runtime: Runtime) -> list[Route]:

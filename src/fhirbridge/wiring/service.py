@@ -1,4 +1,4 @@
-"""The one place that builds adapters from settings."""
+"""Builds the service: store, EPRs and their sites, from settings."""
 
 from __future__ import annotations
 
@@ -6,28 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
+from datetime import UTC, datetime, timedelta
 
-import holidays
 import structlog
-import yaml
 
 from fhirbridge.adapters.epr import BearerToken, FhirEpr
 from fhirbridge.adapters.feeds.rest_hook import NEEDED, Standing, Watch, ensure
 from fhirbridge.adapters.store import open_store
-from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.policy import Pack
 from fhirbridge.errors import ConfigurationError, EprError, EprRefused, FhirbridgeError, NotKnown
-from fhirbridge.fhir.directory import Directory, read_directory
 from fhirbridge.fhir.mapping import Mapping as FhirMapping
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Service, Site, said
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.shipped import folder
-
-HOLIDAY_YEARS = range(2015, 2041)
+from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
 
 _log = structlog.get_logger(__name__)
 
@@ -87,50 +79,11 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
 
 
-def calendar_of(zone: str, region: str) -> Calendar:
-    """Local time, and the bank holidays of a region of the United Kingdom (`ENG`, `SCT`, `WLS`, `NIR`).
-
-    Raises:
-        ConfigurationError: there is no such region.
-    """
-    try:
-        days = holidays.country_holidays("GB", subdiv=region, years=HOLIDAY_YEARS)
-    except NotImplementedError:
-        raise ConfigurationError(
-            f"{region!r} is no region of the United Kingdom; write ENG, SCT, WLS or NIR", place="holidays"
-        ) from None
-    listed = frozenset(date(day.year, day.month, day.day) for day in days)
-    return Calendar(zone=zone, holidays=listed, version=f"holidays {version('holidays')} GB-{region}")
-
-
-def pack_of(name: str, settings: Settings, calendar: Calendar) -> Pack:
-    """The pack of that name or path, with the settings of this service."""
-    return load_pack(
-        name,
-        overrides=settings.overrides.get(name, {}),
-        calendar=calendar,
-        risk_when_unrecorded=settings.risk_when_unrecorded,
-    )
-
-
 def _mapping(epr: str, one: EprSettings) -> FhirMapping:
     try:
         return FhirMapping.load(one.mapping, [folder("mappings")])
     except NotKnown as error:
         raise ConfigurationError(str(error), place=f"eprs.{epr}.mapping") from error
-
-
-def directory_of(mapping: FhirMapping) -> Directory:
-    """The directory beside the mapping, else of the one it extends; empty where there is none."""
-    beside = (file.with_name("directory.yaml") for file in mapping.files)
-    file = next((file for file in beside if file.is_file()), None)
-    if file is None:
-        return Directory()
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(" ".join(str(error).split()), place=str(file)) from None
-    return read_directory(data or {}, str(file))
 
 
 async def watch(runtime: Runtime, stop: asyncio.Event) -> None:
