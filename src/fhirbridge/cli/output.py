@@ -77,15 +77,18 @@ def _refused(message: str, status: int) -> int:
     return status
 
 
-def progress(items: Sequence[Item], what: str) -> Iterator[Item]:
-    """The items; with a bar on standard error while somebody is watching and it takes longer than two seconds."""
+def progress(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """The items, of which there are `total`.
+
+    With a bar on standard error while somebody is watching and it takes longer than two seconds.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from items
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
-    row = bar.add_task(what, total=len(items))
+    row = bar.add_task(what, total=total)
     begun = time.monotonic()
     try:
         for item in items:

@@ -41,8 +41,8 @@ class Outlook(StrEnum):
 class Asked(Struct, frozen=True, kw_only=True):
     """One thing that a step asks for.
 
-    `answer` is the version that answered it and `outcome` what it said; `done` is when it was answered or handed over;
-    `lapsed` when its due date passed undone; `withdrawal` why it ended.
+    `answer` is the version that answered it, with its R4 `status` and its `outcome`; `done` is when it was answered or
+    handed over; `lapsed` when its due date passed undone; `withdrawal` why it ended.
     """
 
     identity: str
@@ -54,6 +54,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     due: datetime | None = None
     lapsed: datetime | None = None
     done: datetime | None = None
+    status: str | None = None
     outcome: str | None = None
     answer: Source | None = None
     withdrawal: Withdrawal | None = None
@@ -370,6 +371,7 @@ def _asked(ask: Ask) -> Asked:
         due=ask.due,
         lapsed=ask.lapsed,
         done=ask.answer.at if ask.answer else sent,
+        status=ask.answer.status if ask.answer else None,
         outcome=ask.answer.outcome if ask.answer else None,
         answer=ask.answer.source if ask.answer else ask.settled_by if answered else None,
         withdrawal=ask.withdrawal,

@@ -12,7 +12,12 @@ from fhirbridge.simulation.collecting import collect as collect
 from fhirbridge.simulation.playing import DryRun as DryRun
 from fhirbridge.simulation.playing import Written as Written
 from fhirbridge.simulation.playing import final as final
+from fhirbridge.simulation.playing import final_lines as final_lines
 from fhirbridge.simulation.playing import play as play
 from fhirbridge.simulation.playing import played as played
 from fhirbridge.simulation.reading import read as read
+from fhirbridge.simulation.spreading import Counts as Counts
+from fhirbridge.simulation.spreading import Line as Line
+from fhirbridge.simulation.spreading import Yield as Yield
+from fhirbridge.simulation.spreading import spread as spread
 from fhirbridge.simulation.standing import standing as standing

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.facts import AnyFact, Source, Unmapped
+from fhirbridge.core.history import BEGINNING
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.r4 import Resource
@@ -19,11 +21,11 @@ from fhirbridge.simulation.reading import Deleted
 _TICK = timedelta(microseconds=1)
 
 
-class Version(Struct, frozen=True):
-    """A fact; with the resource where that is one of the service's own, which staff may have changed."""
+class Version(Struct, frozen=True, array_like=True):
+    """A fact; with the resource, as JSON, where that is one of the service's own, which staff may have changed."""
 
     fact: AnyFact
-    own: Resource | None = None
+    own: bytes | None = None
 
 
 class Patient(Struct, frozen=True):
@@ -47,57 +49,95 @@ class Collected(Struct, frozen=True, kw_only=True):
     unmapped: tuple[Unmapped, ...]
 
 
+class Sieve:
+    """Resources → versions; keeps the deletions, count of what falls through, and when the last became known."""
+
+    def __init__(self, mapping: Mapping, until: datetime | None) -> None:
+        self._mapping = mapping
+        self._until = until
+        self.latest = BEGINNING
+        self.later = 0
+        self.without_use: Counter[str] = Counter()
+        self.deletions: set[Deleted] = set()
+
+    def versions(self, found: Iterable[Resource | Deleted]) -> Iterator[Version]:
+        """The version that each gives; those known after `until` are ignored, if it is given."""
+        for each in found:
+            if isinstance(each, Deleted):
+                self.deletions.add(each)
+                self.latest = max(self.latest, to_instant(each.at, UTC))
+                continue
+            fact = self._mapping.fact(each)
+            if fact is None:
+                self.without_use[each["resourceType"]] += 1
+            elif self._until is not None and fact.known > self._until:
+                self.later += 1
+            else:
+                self.latest = max(self.latest, fact.known)
+                ours = getattr(fact, "obligation", None) is not None
+                yield Version(fact, orjson.dumps(each, option=orjson.OPT_SORT_KEYS) if ours else None)
+
+
 def collect(found: Iterable[Resource | Deleted], mapping: Mapping, until: datetime) -> Collected:
     """Turn resources into facts and sort them; the same set of versions gives the same answer in whatever order.
 
     Versions that became known after `until` are ignored.
     """
-    kept: dict[tuple[Source, datetime], tuple[bytes, Version]] = {}
-    deletions: set[Deleted] = set()
-    without_use: Counter[str] = Counter()
-    later = 0
-    for each in found:
-        if isinstance(each, Deleted):
-            deletions.add(each)
-            continue
-        fact = mapping.fact(each)
-        if fact is None:
-            without_use[each["resourceType"]] += 1
-        elif fact.known > until:
-            later += 1
-        else:
-            _keep(kept, fact, each)
-    versions = [version for _, version in kept.values()]
-    versions += _erasures(versions, deletions, until)
-    unmapped = [version.fact for version in versions if isinstance(version.fact, Unmapped)]
+    sieve = Sieve(mapping, until)
+    # The deletions are known once everything has been read.
+    found_versions = list(sieve.versions(found))
+    patients, unmapped, versions = sort_out(found_versions, sieve.deletions, until)
     return Collected(
-        patients=_by_patient(versions),
-        versions=len(versions) - len(unmapped),
-        later=later,
-        without_use=dict(sorted(without_use.items())),
-        unmapped=tuple(sorted(unmapped, key=lambda fact: (fact.source, fact.known))),
+        patients=patients,
+        versions=versions,
+        later=sieve.later,
+        without_use=dict(sorted(sieve.without_use.items())),
+        unmapped=unmapped,
     )
 
 
-def _keep(kept: dict[tuple[Source, datetime], tuple[bytes, Version]], fact: AnyFact, resource: Resource) -> None:
-    """Keep a version once; of two that claim to be the same version and differ, always the same one."""
-    content = orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)
-    own = resource if getattr(fact, "obligation", None) is not None else None
-    key = (fact.source, fact.known)
-    if key not in kept or content < kept[key][0]:
-        kept[key] = content, Version(fact, own)
+def sort_out(
+    found: Iterable[Version], deletions: Iterable[Deleted], until: datetime
+) -> tuple[tuple[Patient, ...], tuple[Unmapped, ...], int]:
+    """The patients, each version once; what could not be mapped; and how many versions that leaves."""
+    kept: dict[tuple[Source, datetime], Version] = {}
+    for version in found:
+        key = (version.fact.source, version.fact.known)
+        known = kept.setdefault(key, version)
+        # Of two that claim to be the same version and differ, always the same one.
+        if known is not version and known != version and _encoded(version) < _encoded(known):
+            kept[key] = version
+    versions = list(kept.values())
+    versions += _erasures(versions, deletions, until)
+    unmapped = [version.fact for version in versions if isinstance(version.fact, Unmapped)]
+    told = tuple(sorted(unmapped, key=lambda fact: (fact.source, fact.known)))
+    return _by_patient(versions), told, len(versions) - len(unmapped)
 
 
-def _erasures(versions: list[Version], deletions: set[Deleted], until: datetime) -> list[Version]:
-    """For each deletion the last version before it, as one that should never have been."""
+def _encoded(version: Version) -> bytes:
+    return msgspec.msgpack.encode(version)
+
+
+def _erasures(versions: Iterable[Version], deletions: Iterable[Deleted], until: datetime) -> list[Version]:
+    """For each deletion the last version before it, as one that should never have been.
+
+    Where versions of the resource are about several patients, it has gone from the record of each of them.
+    """
+    names = {deletion.reference for deletion in deletions}
+    about: dict[str, dict[str, list[AnyFact]]] = {name: {} for name in names}
+    for version in versions if names else ():
+        fact = version.fact
+        if fact.source.reference in names:
+            about[fact.source.reference].setdefault(fact.patient, []).append(fact)
     gone = []
     for deletion in deletions:
         at = to_instant(deletion.at, UTC)
-        before = [v for v in versions if v.fact.source.reference == deletion.reference and v.fact.known <= at]
-        if before and at <= until:
-            last = max((v.fact for v in before), key=lambda fact: (fact.known, fact.source))
-            source = replace(last.source, version=f"{last.source.version}-deleted".lstrip("-")[-64:])
-            gone.append(Version(replace(last, erased=True, known=max(at, last.known + _TICK), source=source)))
+        for facts in about[deletion.reference].values():
+            before = [fact for fact in facts if fact.known <= at]
+            if before and at <= until:
+                last = max(before, key=lambda fact: (fact.known, fact.source))
+                source = replace(last.source, version=f"{last.source.version}-deleted".lstrip("-")[-64:])
+                gone.append(Version(replace(last, erased=True, known=max(at, last.known + _TICK), source=source)))
     return gone
 
 

@@ -6,9 +6,10 @@ An instant is when a version became known, or when a decision asked to look agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import orjson
 from msgspec import Struct
 
 from fhirbridge.core.calendar import Calendar
@@ -22,6 +23,7 @@ from fhirbridge.fhir.render import simulated, simulated_provenance
 from fhirbridge.ports import Known
 from fhirbridge.service.advancing import settle
 from fhirbridge.simulation.collecting import Patient, Version
+from fhirbridge.simulation.spreading import Line
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
@@ -106,9 +108,21 @@ def final(written: Iterable[Written]) -> list[Resource]:
     return list(last.values())
 
 
+def final_lines(written: Sequence[Written]) -> list[Line]:
+    """`final` of one patient as NDJSON, to be merged with that of others."""
+    first: dict[tuple[str, str], datetime] = {}
+    for write in written:
+        for resource in (write.resource, write.provenance):
+            first.setdefault((resource["resourceType"], resource["id"]), write.at)
+    return [
+        Line(at, written[0].patient, order, orjson.dumps(resource, option=orjson.OPT_APPEND_NEWLINE))
+        for order, (resource, at) in enumerate(zip(final(written), first.values(), strict=True))
+    ]
+
+
 def _changed_by_staff(version: Version, held: dict[str, Resource]) -> None:
     """What staff made of a resource of ours is what the next change is laid over; its id and version stay ours."""
     identity = getattr(version.fact, "obligation", None)
     if version.own is not None and identity in held:
         ours = held[identity]
-        held[identity] = version.own | {"id": ours["id"], "meta": ours["meta"]}
+        held[identity] = orjson.loads(version.own) | {"id": ours["id"], "meta": ours["meta"]}

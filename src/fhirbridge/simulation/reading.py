@@ -46,15 +46,42 @@ class _Spot(Struct, frozen=True):
         return SenderError(error.message, place=f"{self.file}:{line}: {entry}{error.place}", issue=error.issue)
 
 
+class Piece(Struct, frozen=True):
+    """A part of a file that can be read by itself: the lines that begin in it, or the one document that the file is."""
+
+    file: Path
+    start: int
+    end: int
+    whole: bool = False
+
+
 def read(inputs: Iterable[Path]) -> Iterator[Resource | Deleted]:
     """Every resource version in the files and folders, each checked.
 
     Raises:
         SenderError: a file cannot be read, or something in it is wrong; names file, line and element.
     """
-    for given in inputs:
-        for file in _files(given):
-            yield from _of_file(file)
+    for piece in pieces(inputs):
+        yield from read_piece(piece)
+
+
+def pieces(inputs: Iterable[Path], size: int = 8_000_000) -> list[Piece]:
+    """The files and folders in pieces of about so many bytes, in order.
+
+    Raises:
+        SenderError: a file cannot be read, or a folder holds nothing to read.
+    """
+    return [piece for given in inputs for file in _files(given) for piece in _pieces(file, size)]
+
+
+def _pieces(file: Path, size: int) -> list[Piece]:
+    try:
+        end = file.stat().st_size
+        if _is_one_document(file):
+            return [Piece(file, 0, end, whole=True)]
+    except OSError as error:
+        raise SenderError(f"cannot be read: {error.strerror}", place=str(file)) from None
+    return [Piece(file, start, min(start + size, end)) for start in range(0, end, size)]
 
 
 def _files(given: Path) -> list[Path]:
@@ -66,18 +93,43 @@ def _files(given: Path) -> list[Path]:
     return found
 
 
-def _of_file(file: Path) -> Iterator[Resource | Deleted]:
+def read_piece(piece: Piece) -> Iterator[Resource | Deleted]:
+    """Every resource version in the piece, checked; errors as for `read`."""
     try:
-        if _is_one_document(file):
-            yield from _of_document(_Spot(file, file.read_bytes().removeprefix(_BOM), 1))
+        if piece.whole:
+            yield from _of_document(_Spot(piece.file, piece.file.read_bytes().removeprefix(_BOM), 1))
             return
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                text = line.removeprefix(_BOM) if number == 1 else line
-                if text.strip():
-                    yield from _of_document(_Spot(file, text, number))
+        for number, text in _lines(piece):
+            try:
+                yield from _of_document(_Spot(piece.file, text, number))
+            except SenderError:
+                if piece.start == 0:
+                    raise
+                # Lines are only counted from the start of the file once one of them is wrong.
+                yield from _of_document(_Spot(piece.file, text, number + _newlines(piece.file, piece.start)))
     except OSError as error:
-        raise SenderError(f"cannot be read: {error.strerror}", place=str(file)) from None
+        raise SenderError(f"cannot be read: {error.strerror}", place=str(piece.file)) from None
+
+
+def _lines(piece: Piece) -> Iterator[tuple[int, bytes]]:
+    """The lines that begin in the piece; numbered from 1, the line on which it starts."""
+    with piece.file.open("rb") as lines:
+        number, at = 1, piece.start
+        if piece.start:
+            lines.seek(piece.start - 1)
+            rest = lines.readline()  # what is left of a line that began before
+            at += len(rest) - 1
+            number = 1 if rest == b"\n" else 2
+        while at < piece.end and (line := lines.readline()):
+            text = line.removeprefix(_BOM) if at == 0 else line
+            if text.strip():
+                yield number, text
+            number, at = number + 1, at + len(line)
+
+
+def _newlines(file: Path, before: int) -> int:
+    with file.open("rb") as text:
+        return sum(text.read(min(1 << 20, before - at)).count(b"\n") for at in range(0, before, 1 << 20))
 
 
 def _is_one_document(file: Path) -> bool:

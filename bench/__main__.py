@@ -1,0 +1,84 @@
+"""`python -m bench`: what deciding costs, and simulating a caseload against DuckDB that only counts in it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from bench import caseload, counting, deciding
+from fhirbridge.cli import app
+from fhirbridge.packs.loading import load_pack
+from fhirbridge.wiring.policies import calendar_of
+
+DECIDE_NONE, DECIDE_TWO, TIMES_DUCKDB = 50.0, 200.0, 20.0
+PACK = "rdash-disengagement"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--appointments", type=int, default=100_000)
+    parser.add_argument("--full", action="store_true", help="1,000,000 appointments of 50,000 patients")
+    parser.add_argument("--only", choices=("deciding", "simulating"))
+    given = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    if given.only != "simulating":
+        results += _deciding()
+    if given.only != "deciding":
+        results += _simulating(1_000_000 if given.full else given.appointments)
+    _show(results)
+
+
+def _deciding() -> list[dict[str, Any]]:
+    found = deciding.measured(load_pack(PACK, calendar=calendar_of("Europe/London", "ENG")))
+    targets = {"decide, none running": DECIDE_NONE, "decide, two running": DECIDE_TWO}
+    return [
+        {"what": f"40 facts: {name}", "value": value, "unit": "µs", "target": targets.get(name)}
+        for name, value in found.items()
+        if not name.startswith("pathways")
+    ]
+
+
+def _simulating(appointments: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name) / "caseload"
+        lines, size = caseload.write(folder, appointments)
+        counting.count(folder, os.cpu_count() or 1)  # once to have the files in the page cache
+        _, counted = counting.count(folder, os.cpu_count() or 1)
+        out = Path(name) / "out.ndjson"
+        until = caseload.END.isoformat()
+        start = time.perf_counter()
+        app(["simulate", str(folder), "--pack", PACK, "--until", until, "--out", str(out)], standalone_mode=False)
+        simulated = time.perf_counter() - start
+        written = out.stat().st_size
+    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+    return [
+        {"what": f"{appointments} appointments, {lines} versions", "value": size / 1e6, "unit": "MB", "target": None},
+        {"what": "DuckDB counting", "value": counted, "unit": "s", "target": None},
+        {"what": "simulating the whole pack", "value": simulated, "unit": "s", "target": None},
+        {"what": "written", "value": written / 1e6, "unit": "MB", "target": None},
+        {"what": "most memory of a process", "value": memory, "unit": "MB", "target": None},
+        {"what": "simulating / counting", "value": simulated / counted, "unit": "times", "target": TIMES_DUCKDB},
+    ]
+
+
+def _show(results: list[dict[str, Any]]) -> None:
+    table = Table("What", "Measured", "Target")
+    for row in results:
+        target = f"≤ {row['target']:g} {row['unit']}" if row["target"] else ""
+        table.add_row(row["what"], f"{row['value']:.1f} {row['unit']}", target)
+    Console(stderr=True).print(table)
+    sys.stdout.buffer.write(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+if __name__ == "__main__":
+    main()
