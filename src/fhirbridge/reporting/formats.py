@@ -1,0 +1,111 @@
+"""A report as a page with charts, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import datetime
+
+import jinja2
+import msgspec
+import orjson
+from markupsafe import Markup
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.fhir.wording import display
+from fhirbridge.reporting.charts import PARTS, chart
+from fhirbridge.reporting.duties import State
+from fhirbridge.reporting.figures import Figures, Report
+
+_STATES = {
+    State.IN_TIME: "in time",
+    State.LATE: "late",
+    State.NOT_DONE: "not done",
+    State.WITHDRAWN: "withdrawn",
+    State.OPEN: "not due yet",
+}
+
+
+def html(report: Report, calendar: Calendar) -> bytes:
+    """A page by itself: styles, charts and tables are inside, nothing is fetched."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fhirbridge.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["role"] = lambda role: display(role) if role else ""
+    environment.filters["instant"] = lambda at: calendar.at_time(at) if at else ""
+    environment.filters["state"] = _STATES.__getitem__
+    midnight = datetime.min.time()
+    first, last = (
+        calendar.on_date(calendar.instant(datetime.combine(day, midnight)))
+        for day in (report.period.first, report.period.last)
+    )
+    page = environment.get_template("page.html").render(
+        report=report,
+        parts=PARTS,
+        period=f"{first} to {last}",
+        first=first,
+        last=last,
+        until=calendar.at_time(report.until),
+        heads=_heads,
+        cells=_cells,
+        overview=Markup(  # noqa: S704  # drawn by us, with every label escaped
+            chart(((team.name, team.figures) for team in report.teams), "chart-all", "What was due, by team")
+        ),
+        charts=[
+            Markup(  # noqa: S704  # see above
+                chart(
+                    ((clause.row, clause.figures) for clause in team.clauses),
+                    f"chart-{number}",
+                    f"What was due for {team.name}, by clause",
+                )
+            )
+            for number, team in enumerate(report.teams, start=1)
+        ],
+    )
+    return page.encode()
+
+
+def _heads(first: str) -> Markup:
+    names = (first, "Due", "In time", "Late", "Not done", "Withdrawn", "Not due yet")
+    cells = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    return Markup("<thead><tr>{}</tr></thead>").format(cells)
+
+
+def _cells(figures: Figures) -> Markup:
+    counts = (getattr(figures, name) for name in Figures.__struct_fields__)
+    return Markup("").join(Markup("<td>{}</td>").format(count) for count in counts)
+
+
+def table(report: Report, calendar: Calendar) -> bytes:
+    """CSV: a line for each team and ledger row; for each state the cases behind the figure, with spaces between."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    figures = Figures.__struct_fields__
+    writer.writerow(["team", "row", "clause", *figures, *(f"{state}-cases" for state in State)])
+    for team in report.teams:
+        for clause in team.clauses:
+            cases = (
+                " ".join(dict.fromkeys(duty.patient for duty in clause.duties if duty.state is state))
+                for state in State
+            )
+            counts = (getattr(clause.figures, name) for name in figures)
+            writer.writerow([_plain(team.name), clause.row, clause.clause, *counts, *map(_plain, cases)])
+    return text.getvalue().encode()
+
+
+def _plain(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def data(report: Report, calendar: Calendar) -> bytes:
+    """JSON: the report as it is."""
+    return orjson.dumps(
+        msgspec.to_builtins(report, builtin_types=(datetime,)),
+        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z,
+    )
+
+
+FORMATS: dict[str, Callable[[Report, Calendar], bytes]] = {"html": html, "csv": table, "json": data}
+"""How a report can be written down, by the name of the format."""
