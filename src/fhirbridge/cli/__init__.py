@@ -1,17 +1,13 @@
-"""The command line: one module for each group of commands, gathered here into one application."""
+"""The command line: one module for each group of commands, each imported when it is called."""
 
 from typing import Annotated
 
 import typer
 
 from fhirbridge import __version__
-from fhirbridge.cli.demo import demo
-from fhirbridge.cli.output import Commands
-from fhirbridge.cli.policy import policy
-from fhirbridge.cli.serve import serve, worker
-from fhirbridge.cli.simulate import simulate
+from fhirbridge.cli.deferred import AllCommands
 
-app = typer.Typer(name="fhirbridge", cls=Commands, no_args_is_help=True, add_completion=False)
+app = typer.Typer(name="fhirbridge", cls=AllCommands, no_args_is_help=True, add_completion=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -27,13 +23,6 @@ def _root(
     ] = False,
 ) -> None:
     """Watch an EPR for missed appointments and ending care, and see that the service's own policy is followed."""
-
-
-app.command()(serve)
-app.command()(worker)
-app.command()(demo)
-app.command()(simulate)
-app.add_typer(policy)
 
 
 def main() -> None:

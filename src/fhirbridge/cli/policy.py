@@ -1,22 +1,30 @@
-"""`policy`: the policies that ship, as machines and people read them."""
+"""`policy`: the policies that ship, or files of one's own, as machines and people read them."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.policy_page import told
+from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack, Step
-from fhirbridge.packs.loading import shipped_packs
-from fhirbridge.settings import read_settings
-from fhirbridge.wiring import calendar_of, pack_of
+from fhirbridge.errors import SenderError
+from fhirbridge.generate import as_bytes, place, resources
+from fhirbridge.packs.lint import Flaw, lint
+from fhirbridge.packs.loading import load_pack, pack_path, read_pack, shipped_packs
+from fhirbridge.packs.page import describe, html
 
 policy = typer.Typer(name="policy", no_args_is_help=True, help="The policy packs.")
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Packs or files; all that ship if none.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
 @policy.callback()
@@ -25,20 +33,71 @@ def _group() -> None:
 
 
 @policy.command("list")
-def list_packs(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
-) -> None:
+def list_packs(as_json: AsJson = False) -> None:
     """List the packs that ship, with their pathways and steps."""
-    settings = read_settings()
-    calendar = calendar_of(settings.zone, settings.holidays)
-    packs = [pack_of(name, settings, calendar) for name in shipped_packs()]
+    packs = [load_pack(name, calendar=Calendar()) for name in shipped_packs()]
     if as_json:
-        data = [_described(pack) for pack in packs]
-        sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.write(as_bytes([_described(pack) for pack in packs]))
         return
     console = Console()
     for pack in packs:
         console.print(_table(pack))
+
+
+@policy.command("lint")
+def lint_packs(names: Names = None, as_json: AsJson = False) -> None:
+    """Find what is wrong with packs before a patient meets it; exit status 1 where something is."""
+    flaws = [flaw for name in names or shipped_packs() for flaw in lint(pack_path(name))]
+    if as_json:
+        sys.stdout.buffer.write(as_bytes([_fields(flaw) for flaw in flaws]))
+    else:
+        for flaw in flaws:
+            print(_line(flaw))
+        say(f"{len(flaws)} findings." if flaws else "Nothing found.")
+    if flaws:
+        raise typer.Exit(FOUND)
+
+
+@policy.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A pack, or the path of a file.")],
+    as_html: Annotated[bool, typer.Option("--html/--text", help="As one HTML page with diagrams.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there; implies --html.")] = None,
+) -> None:
+    """Show a pack as a page to read aloud: who has to do what by when, and what has to hold for it."""
+    page = describe(read_pack(pack_path(name)))
+    if out is not None:
+        _put(out, html(page).encode())
+    elif as_html:
+        sys.stdout.buffer.write(html(page).encode())
+    else:
+        Console().print(told(page))
+
+
+@policy.command("export")
+def export(
+    names: Names = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write them into.")] = Path("profiles"),
+) -> None:
+    """Write packs as FHIR R4: PlanDefinition, ActivityDefinitions, and the code systems and value sets they use."""
+    made = list(resources(read_pack(pack_path(name)) for name in names or shipped_packs()))
+    for resource in made:
+        _put(out / place(resource), as_bytes(resource))
+    say(f"Wrote {len(made)} resources into {out}.")
+
+
+def _put(file: Path, content: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise SenderError(f"cannot be written: {error.strerror}", place=str(file)) from None
+
+
+def _line(flaw: Flaw) -> str:
+    step = f" {flaw.step}:" if flaw.step else ""
+    what = flaw.what if flaw.what.endswith((".", "!", "?")) else f"{flaw.what}."
+    return f"{flaw.place}:{step} {what[:1].upper() + what[1:]} {flaw.remedy}"
 
 
 def _described(pack: Pack) -> dict[str, Any]:
@@ -46,7 +105,7 @@ def _described(pack: Pack) -> dict[str, Any]:
         "pack": pack.name,
         "version": pack.version,
         "title": pack.title,
-        "source": {name: value for name, value in _fields(pack).items() if value},
+        "source": {name: value for name, value in _fields(pack.source).items() if value},
         "pathways": [
             {
                 "id": pathway.id,
@@ -61,8 +120,8 @@ def _described(pack: Pack) -> dict[str, Any]:
     }
 
 
-def _fields(pack: Pack) -> dict[str, Any]:
-    return {name: getattr(pack.source, name) for name in pack.source.__struct_fields__}
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def _actions(step: Step) -> list[dict[str, str]]:
