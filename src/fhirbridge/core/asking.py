@@ -159,9 +159,9 @@ class Desk:
             return None, key
         mine = [t for t in same if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
         for thing in mine:
-            if thing.withdrawn is None:
+            if thing.withdrawn is None and (thing.key.generation >= key.generation or self._acted_on(thing)):
                 return thing, thing.key
-        if mine:
+        if any(thing.withdrawn is not None for thing in mine):
             generation = max(key.generation, 1 + max(t.key.generation for t in mine))
             key = replace(key, generation=generation)
         identity = of_obligation(key)
@@ -177,11 +177,13 @@ class Desk:
             return False
         ending = scene.scope.ending
         inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
-        return inside and (thing.sent is not None or thing.completed is not None or self._touched(thing))
+        return inside and self._acted_on(thing)
 
-    def _touched(self, thing: Thing) -> bool:
+    def _acted_on(self, thing: Thing) -> bool:
+        """Whether it was sent or closed, or staff have begun with it: it is never asked for again then."""
         task = self._own_tasks.get(thing.identity)
-        return task is not None and task.latest.status != "requested"
+        begun = task is not None and task.latest.status != "requested"
+        return begun or thing.sent is not None or thing.completed is not None
 
     def _due(
         self, thing: Thing | None, scene: Scene, step: Step, act: Act, since: datetime, fixed: datetime | None
@@ -191,7 +193,7 @@ class Desk:
         persons = self._due_by_person(thing)
         if persons is not None:
             return persons
-        if thing is not None and step.id in thing.steps and act.due_by is None:
+        if thing is not None and step.id in thing.steps and act.due_by is None and since >= thing.since:
             return thing.due
         run = scene.run
         due = fixed or self._pack.calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
@@ -297,7 +299,7 @@ def _ending(scene: Scene, run: Run, step: Step, act: Act) -> Ending | None:
     if step.closing or (act.kind is Kind.FLAG and scene.scope.signal is not None):
         return closed
     if step.stands or scene.scope.ended is not None:
-        return closed if closed is not None and closed.sign is Sign.DECEASED else None
+        return scene.course.died
     if scene.scope.signal is not None and not scene.scope.spell and scene.scope.signal.end is not None:
         signal = scene.scope.signal
         over = Ending(signal.end or scene.now, Sign.OVER, signal.source, signal.source.reference)
@@ -335,4 +337,5 @@ def _lapsed(ask: Ask, ending: Ending | None, now: datetime) -> datetime | None:
     due = ask.due
     if due is None or due > now or (ending is not None and ending.at <= due):
         return None
-    return due if ask.answer is None or ask.answer.at > due else None
+    in_time = ask.answer is not None and ask.answer.at <= due and ask.answer.status in _ANSWERS
+    return None if in_time else due

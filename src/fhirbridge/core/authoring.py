@@ -175,6 +175,8 @@ class Act(_Written, frozen=True):
     """Due at that, where the record has it; else after the period of `due`."""
     answered_by: Literal["message"] | None = None
     """A message to the patient answers it as well."""
+    points: dict[str, str] = {}
+    """Of a care plan: the titles of its points by the clause of the steps that serve them."""
     ends: bool = False
     """The flag ends here, instead of being raised: its pathway's own ending does it, and this says so."""
     priority: Literal["routine", "urgent", "asap", "stat"] = "routine"

@@ -54,7 +54,11 @@ def _settings(written: authoring.PackFile, overrides: Mapping[str, SettingValue]
     values = {}
     for name, setting in written.settings.items():
         value = overrides.get(name, setting.default)
-        if not _within(setting.min, value, setting.max):
+        try:
+            within = _within(setting.min, value, setting.max)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error}", place=written.pack) from error
+        if not within:
             raise ConfigurationError(
                 f"{name} is {value}, but must lie between {setting.min} and {setting.max}", place=written.pack
             )
@@ -116,6 +120,8 @@ class _Compiler:
             raise self.conditions.wrong(
                 f"two steps have the id {written.id!r}; add a suffix such as -x and name the row"
             )
+        if not written.do:
+            raise self.conditions.wrong("'do' is empty; say what is to be written")
         when = None if isinstance(written.when, str) else self.conditions.condition(written.when)
         order = len(self.conditions.steps)
         self.conditions.steps.add(written.id)
@@ -137,12 +143,12 @@ class _Compiler:
 
     def every(self, written: authoring.Every) -> policy.Every:
         last = self.conditions.number(written.last) if written.last is not None else None
-        return policy.Every(span(self.conditions.value(written.period)), written.first, last)
+        return policy.Every(self.conditions.span(written.period), written.first, last)
 
     def repeat(self, written: authoring.Repeat) -> policy.Repeat:
         on = self.conditions.codes(written.after_outcome, OUTCOMES, "outcome")
         times = self.conditions.number(written.times)
-        return policy.Repeat(times, span(self.conditions.value(written.after)), on)
+        return policy.Repeat(times, self.conditions.span(written.after), on)
 
     def acts(self, written: authoring.Act) -> Iterable[policy.Act]:
         codes = {
@@ -161,13 +167,15 @@ class _Compiler:
         due = self.conditions.value(written.due) if written.due else None
         if (due is not None) != (kind is Kind.TASK):
             raise self.conditions.wrong(f"{action}: a task needs 'due', nothing else has one")
+        if due is not None:
+            self.conditions.span(due)
         self._check_text(written.says)
         for role in roles or ("",):
             yield policy.Act(
                 kind=kind,
                 action=action,
                 role=role,
-                due=span(due) if due else None,
+                due=self.conditions.span(due) if due else None,
                 due_words=spoken(due) if due else "",
                 due_from_start=written.due_from == "start",
                 due_by=written.due_by,
@@ -176,12 +184,16 @@ class _Compiler:
                 medium=written.medium,
                 reply_within=self.conditions.value(written.reply_within) if written.reply_within else None,
                 says=written.says,
+                points=tuple(written.points.items()),
                 answered_by_message=written.answered_by == "message",
                 ends=written.ends,
             )
 
     def _check_text(self, text: str) -> None:
-        names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+        try:
+            names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+        except ValueError as error:
+            raise self.conditions.wrong(f"the text has a brace too many or too few ({error})") from error
         unknown = sorted(names - set(self.conditions.settings) - self.texts - BUILT_IN)
         if unknown:
             raise self.conditions.wrong(

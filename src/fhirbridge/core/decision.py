@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Key, Kind, Started, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Point, Started, Thing, Withdrawal
 from fhirbridge.core.facts import Source
 
 
@@ -72,6 +72,9 @@ class Obligation(Struct, frozen=True, kw_only=True):
     covers: tuple[str, ...] = ()
     """Identities of every ask joined into it, its own among them."""
     plan: str | None = None
+    points: tuple[Point, ...] = ()
+    activities: tuple[str, ...] = ()
+    """Of a CarePlan: its points, and the identities of its Tasks."""
     episode: str | None = None
     """`EpisodeOfCare/id`, where the case is one."""
     withdrawal: Withdrawal | None = None

@@ -57,6 +57,14 @@ class Key(Struct, frozen=True):
     generation: int = 0
 
 
+class Point(Struct, frozen=True):
+    """One point of a CarePlan; `state` is R4's: `not-started`, `in-progress`, `completed`, `stopped`."""
+
+    name: str
+    title: str
+    state: str
+
+
 class Effect(Struct, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):
     """One thing the service did to the obligation `identity`, at `at`."""
 
@@ -89,6 +97,8 @@ class Written(Effect, frozen=True, kw_only=True):
     evidence: tuple[Source, ...] = ()
     covers: tuple[str, ...] = ()
     """Identities of every ask that was joined into this one obligation, its own among them."""
+    points: tuple[Point, ...] = ()
+    activities: tuple[str, ...] = ()
 
 
 class Amended(Effect, frozen=True, kw_only=True):
@@ -99,6 +109,8 @@ class Amended(Effect, frozen=True, kw_only=True):
     due: datetime | None = None
     priority: str = "routine"
     evidence: tuple[Source, ...] = ()
+    points: tuple[Point, ...] = ()
+    activities: tuple[str, ...] = ()
 
 
 class Withdrawn(Effect, frozen=True, kw_only=True):
@@ -139,6 +151,9 @@ class Thing(Struct, frozen=True, kw_only=True):
     written: datetime
     evidence: tuple[Source, ...] = ()
     covers: tuple[str, ...] = ()
+    points: tuple[Point, ...] = ()
+    activities: tuple[str, ...] = ()
+    """Of a CarePlan: its points, and the identities of its Tasks, as last written."""
     dues: tuple[datetime, ...] = ()
     """Every due date the service has written for it: any other that the EPR shows was set by a person."""
     withdrawn: datetime | None = None
@@ -193,15 +208,16 @@ def _thing(effect: Written) -> Thing:
         written=effect.at,
         evidence=effect.evidence,
         covers=effect.covers,
+        points=effect.points,
+        activities=effect.activities,
         dues=(effect.due,) if effect.due is not None else (),
     )
 
 
 def _apply(thing: Thing, effect: AnyEffect) -> Thing:
     match effect:
-        case Amended(steps=steps, due=due, priority=priority, evidence=evidence, covers=covers):
-            dues = thing.dues if due is None or due in thing.dues else (*thing.dues, due)
-            return replace(thing, steps=steps, due=due, priority=priority, evidence=evidence, covers=covers, dues=dues)
+        case Amended():
+            return _amended(thing, effect)
         case Withdrawn(at=at, reason=reason):
             return replace(thing, withdrawn=at, reason=reason)
         case Completed(at=at):
@@ -212,3 +228,18 @@ def _apply(thing: Thing, effect: AnyEffect) -> Thing:
             return replace(thing, received=thing.received or at)
         case _:
             return thing
+
+
+def _amended(thing: Thing, effect: Amended) -> Thing:
+    known = effect.due is None or effect.due in thing.dues
+    return replace(
+        thing,
+        steps=effect.steps,
+        due=effect.due,
+        priority=effect.priority,
+        evidence=effect.evidence,
+        covers=effect.covers,
+        points=effect.points,
+        activities=effect.activities,
+        dues=thing.dues if known or effect.due is None else (*thing.dues, effect.due),
+    )

@@ -14,6 +14,7 @@ from fhirbridge.core.decision import Obligation, Reason, Standing
 from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.plans import Plans
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Ask
 from fhirbridge.core.summary import SUMMARIES, details, told
@@ -34,7 +35,9 @@ def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
     for ask in loose:
         name = standing.get(_logical(ask), _logical(ask))
         groups.setdefault(name, []).append(ask)
-    obligations = [_obligation(sorted(group, key=_age), pack, groups) for group in groups.values()]
+    ordered = [sorted(group, key=_age) for group in groups.values()]
+    plans = Plans(ordered)
+    obligations = [_obligation(group, pack, plans) for group in ordered]
     return tuple(sorted(obligations, key=lambda o: (o.since, o.key.kind, o.identity)))
 
 
@@ -66,7 +69,7 @@ def _standing(group: list[Ask]) -> Standing:
     return Standing.ENDED
 
 
-def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -> Obligation:
+def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
     first = group[0]
     standing = _standing(group)
     counting = [ask for ask in group if ask.standing is standing]
@@ -99,7 +102,9 @@ def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -
         trigger=triggers[-1] if triggers else None,
         details=tuple(detail for ask in ordered for name in _summaries(ask) for detail in details(name, ask.scene)),
         covers=covers,
-        plan=_plan(first, groups),
+        plan=plans.of(group),
+        points=plans.points(group) if first.act.kind is Kind.CARE_PLAN else (),
+        activities=plans.activities(group) if first.act.kind is Kind.CARE_PLAN else (),
         episode=first.run.case if first.run.case.startswith("EpisodeOfCare/") else None,
         withdrawal=first.withdrawal,
         answer=settled.settled_by if settled else None,
@@ -110,28 +115,18 @@ def _obligation(group: list[Ask], pack: Pack, groups: dict[object, list[Ask]]) -
 def _asked_due(ask: Ask) -> datetime | None:
     """The deadline this ask contributes: of what is written already, the one that was written.
 
-    But it moves with the first appointment where it is due by that.
+    But it moves with the appointment or the discharge that it is due by, and forward when the record turns out to begin
+    earlier than was known.
     """
     if ask.thing is None:
         return ask.due
-    settled = ask.step.id in ask.thing.steps and ask.act.due_by is None
+    unmoved = ask.since >= ask.thing.since and ask.act.due_by is None
+    settled = ask.step.id in ask.thing.steps and unmoved
     return ask.thing.due if settled or ask.due_by_person else ask.due
 
 
 def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tuple[Source, ...]:
     return tuple(dict.fromkeys((*triggers, *(source for reason in because for source in reason.sources))))
-
-
-def _plan(ask: Ask, groups: dict[object, list[Ask]]) -> str | None:
-    """The CarePlan that the same step writes, if it writes one."""
-    if ask.act.kind is not Kind.TASK:
-        return None
-    for group in groups.values():
-        for other in group:
-            same_step = other.run is ask.run and other.step is ask.step
-            if other.act.kind is Kind.CARE_PLAN and same_step and other.standing is Standing.OPEN:
-                return group[0].identity
-    return None
 
 
 def _text(ask: Ask, pack: Pack) -> str:

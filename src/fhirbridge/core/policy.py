@@ -42,6 +42,7 @@ class Act(Struct, frozen=True):
     medium: str | None
     reply_within: str | None
     says: str
+    points: tuple[tuple[str, str], ...]
     answered_by_message: bool
     ends: bool
 

@@ -48,8 +48,9 @@ def _change(obligation: Obligation, thing: Thing) -> list[Write]:
     if obligation.standing is Standing.ENDED:
         reason = obligation.withdrawal or Withdrawal.NOT_NEEDED
         return [Withdraw(thing, reason, obligation.because, obligation.evidence)]
-    wanted = (obligation.steps, obligation.due, obligation.priority, set(obligation.covers))
-    if wanted == (thing.steps, thing.due, thing.priority, set(thing.covers)):
+    wanted = (obligation.steps, obligation.due, obligation.priority, obligation.points, obligation.activities)
+    written = (thing.steps, thing.due, thing.priority, thing.points, thing.activities)
+    if wanted == written and set(obligation.covers) == set(thing.covers):
         return []
     return [Amend(thing, obligation)]
 
@@ -90,6 +91,8 @@ def _effects(write: Write, now: datetime) -> list[AnyEffect]:
                 due=obligation.due,
                 priority=obligation.priority,
                 evidence=obligation.evidence,
+                points=obligation.points,
+                activities=obligation.activities,
             )
             return [amended]
         case Complete(thing=thing, obligation=obligation):
@@ -112,4 +115,6 @@ def _written(obligation: Obligation, now: datetime) -> Written:
         priority=obligation.priority,
         evidence=obligation.evidence,
         covers=obligation.covers,
+        points=obligation.points,
+        activities=obligation.activities,
     )

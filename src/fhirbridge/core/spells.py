@@ -124,6 +124,7 @@ class Course(Struct, frozen=True):
     case: Case
     spells: tuple[Scope, ...]
     closed: Ending | None
+    died: Ending | None
     changes_at: datetime | None
 
 
@@ -173,7 +174,7 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
     signs = _signs(case, record, own, until)
     spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), signs, closed)
-    return Course(case, spells, closed, earliest((*upcoming, *present, *future)))
+    return Course(case, spells, closed, _died(record, now), earliest((*upcoming, *present, *future)))
 
 
 def _called_off(case: Case, late: float) -> list[Miss]:
@@ -191,19 +192,25 @@ def _miss(visit: Visit, late: float) -> Miss:
 
 
 def _closed(case: Case, record: Record, now: datetime, late: float) -> Ending | None:
-    endings = []
-    if case.episode is not None:
-        at = discharged_at(case.episode)
-        if at is not None and at <= now:
-            source = case.episode.latest.source
-            counts = clock(at, case.episode.since, late)
-            endings.append(Ending(at, Sign.DISCHARGED, source, source.reference, clock=counts))
-    person = record.person
-    if person is not None and person.deceased:
-        endings.append(
-            Ending(person.deceased_at or person.known, Sign.DECEASED, person.source, person.source.reference)
-        )
+    """What ended the case first: its discharge, or the patient's death."""
+    endings = [ending for ending in (_discharged(case, now, late), _died(record, now)) if ending is not None]
     return min(endings, key=lambda e: e.at, default=None)
+
+
+def _discharged(case: Case, now: datetime, late: float) -> Ending | None:
+    at = discharged_at(case.episode) if case.episode is not None else None
+    if case.episode is None or at is None or at > now:
+        return None
+    source = case.episode.latest.source
+    return Ending(at, Sign.DISCHARGED, source, source.reference, clock=clock(at, case.episode.since, late))
+
+
+def _died(record: Record, now: datetime) -> Ending | None:
+    person = record.person
+    if person is None or not person.deceased:
+        return None
+    at = min(person.deceased_at or person.known, now)
+    return Ending(at, Sign.DECEASED, person.source, person.source.reference)
 
 
 def _signs(case: Case, record: Record, own: Own, until: datetime) -> list[Ending]:

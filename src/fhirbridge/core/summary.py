@@ -68,7 +68,7 @@ def _last_session(scene: Scene) -> Detail:
 
 
 def _last_risk(scene: Scene) -> Detail:
-    state, _, because = risk(scene)
+    state, because = risk(scene, scene.ref)
     sources = tuple(source for reason in because for source in reason.sources)
     return Detail("risk at the last contact", state if state != "unknown" else _MISSING, sources)
 

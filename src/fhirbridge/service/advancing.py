@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.decision import Create, Decision, Write
-from fhirbridge.core.effects import AnyEffect, Kind, Own, Started, fold
+from fhirbridge.core.decision import Create, Decision, Withdraw, Write
+from fhirbridge.core.effects import AnyEffect, Own, Started, fold
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.policy import Pack
@@ -121,7 +121,6 @@ def _rendering(
     key = write.obligation.key if isinstance(write, Create) else write.thing.key
     case = next((case for case in record.cases if case.id == key.case), None)
     referred = [record.referrals[name] for name in (case.referrals if case else ()) if name in record.referrals]
-    identity = write.obligation.identity if isinstance(write, Create) else write.thing.identity
     return Rendering(
         now=now,
         calendar=site.calendar,
@@ -130,9 +129,7 @@ def _rendering(
         holders=record_holders(record.person, next(iter(referred), None), _team(record)),
         runs=own.runs,
         rows={step.id: step.row for pathway in pack.pathways for step in pathway.steps},
-        activities=tuple(
-            one.identity for one in decision.obligations if one.plan == identity and one.kind is Kind.TASK
-        ),
+        activities=() if isinstance(write, Withdraw) else write.obligation.activities,
         handed_over=True,
     )
 

@@ -56,6 +56,7 @@ from fhirbridge.core.vocabulary import OUTCOMES, RISK_SIGNALS, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 
 SettingValue = str | int
+PRIORITIES = frozenset({"routine", "urgent", "asap", "stat"})
 EPISODE_STATES = frozenset({"planned", "waitlist", "active", "onhold", "finished", "cancelled"})
 RISK_STATES = frozenset({"identified", "none", "unknown", "contradictory"})
 
@@ -98,7 +99,7 @@ class ConditionCompiler:
         if when.in_receipt is not None:
             yield _either(InReceipt(), when.in_receipt)
         if when.referral:
-            yield ReferralIs(frozenset(when.referral))
+            yield ReferralIs(self.codes(when.referral, PRIORITIES, "request priority"))
         if when.risk:
             yield RiskIs(self.codes(when.risk, RISK_STATES, "risk"))
         if when.risk_when_missed:
@@ -132,7 +133,9 @@ class ConditionCompiler:
             since = self._step(when.passed.of) if when.passed.of else None
             yield TimePassed(self.span(when.passed.time), since)
         if when.contact is not None:
-            yield ContactMade(when.contact.or_attended, frozenset(when.contact.without), when.contact.outcome)
+            without = self.codes(when.contact.without, OUTCOMES, "outcome")
+            outcome = self.codes(when.contact.outcome or (), OUTCOMES, "outcome")
+            yield ContactMade(when.contact.or_attended, without, next(iter(outcome), None))
         if when.booked is not None:
             yield _either(Booked(), when.booked)
         if when.first_booked is not None:
@@ -229,7 +232,10 @@ class ConditionCompiler:
 
     def span(self, text: str) -> Span:
         """The period, or the setting that `$name` stands for."""
-        return span(self.value(text))
+        try:
+            return span(self.value(text))
+        except ConfigurationError as error:
+            raise self.wrong(str(error)) from error
 
     def number(self, value: int | str) -> int:
         """The number, or the setting that `$name` stands for."""

@@ -18,6 +18,8 @@ FAILED = "failed"
 FAILED_ON_RECORD = "failed-on-record"
 FINISHED = "finished"
 DONE = "done"
+GIVEN_UP = frozenset({"cancelled", "entered-in-error"})
+"""Statuses of a Task that staff closed without doing it."""
 PROGRESS_WORDS = frozenset({FAILED, FAILED_ON_RECORD, FINISHED, DONE})
 
 
@@ -40,18 +42,20 @@ class OutcomeIs(Struct, frozen=True):
     def _of(self, scene: Scene, ask: Ask) -> Finding:
         answer = ask.answer
         on_record = answer is not None and self._matches(answer)
-        if FAILED in self.wanted and ask.lapsed is not None and (on_record or answer is None or answer.at > ask.lapsed):
+        if FAILED in self.wanted and ask.lapsed is not None and (_undone(answer, ask.lapsed, on_record)):
             at = scene.calendar.at_time(ask.lapsed)
             return Finding(True, ask.lapsed, (_said(ask, f"was not answered by {at}"),))
+        waiting = ask.due if FAILED in self.wanted else None
+        if answer is not None and answer.status in GIVEN_UP:
+            return Finding(on_record, answer.at, (_answered(scene, ask, answer),), waiting)
         if answer is not None:
             return Finding(on_record, answer.at, (_answered(scene, ask, answer),))
-        waiting = ask.due if FAILED in self.wanted else None
         return Finding(False, ask.since, (_said(ask, "has not been answered yet"),), waiting)
 
     def _matches(self, answer: Answer) -> bool:
         if answer.outcome in self.wanted:
             return True
-        if answer.status in ("cancelled", "entered-in-error"):
+        if answer.status in GIVEN_UP:
             return False
         if FINISHED in self.wanted:
             return True
@@ -59,6 +63,10 @@ class OutcomeIs(Struct, frozen=True):
             return True
         failed = answer.status in ("failed", "rejected") or answer.outcome is None or answer.outcome in ATTEMPT_FAILED
         return failed and not self.wanted.isdisjoint((FAILED, FAILED_ON_RECORD))
+
+
+def _undone(answer: Answer | None, lapsed: datetime, in_vain: bool) -> bool:
+    return answer is None or in_vain or answer.at > lapsed or answer.status in GIVEN_UP
 
 
 def _said(ask: Ask, words: str) -> Reason:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from fhirbridge.core.conditions.circumstances import next_change, spans
+from fhirbridge.core.conditions.circumstances import next_change
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding, earliest
@@ -15,6 +15,8 @@ from fhirbridge.core.scene import Scene
 from fhirbridge.core.spells import contact_cases, happened_at
 from fhirbridge.core.vocabulary import NO_RISK_SIGNALS, RISK_SIGNALS
 
+_MOMENT = timedelta(microseconds=1)
+
 
 class RiskIs(Struct, frozen=True):
     """The recorded risk is one of `identified`, `none`, `unknown`, `contradictory`."""
@@ -22,9 +24,16 @@ class RiskIs(Struct, frozen=True):
     states: frozenset[str]
 
     def find(self, scene: Scene) -> Finding:
-        """Holds since the record has been saying so."""
-        state, since, because = risk(scene)
-        return Finding(state in self.states, since, because, next_change(scene, RISK_SIGNALS | NO_RISK_SIGNALS))
+        """Holds since the record began to say one of these, whichever of them it said first."""
+        state, because = risk(scene, scene.ref)
+        holds = state in self.states
+        since = BEGINNING
+        for edge in sorted(_edges(scene), reverse=True):
+            before, _ = risk(scene, edge - _MOMENT)
+            if (before in self.states) is not holds:
+                since = edge
+                break
+        return Finding(holds, since, because, next_change(scene, RISK_SIGNALS | NO_RISK_SIGNALS))
 
 
 class RiskWhenMissed(Struct, frozen=True):
@@ -74,29 +83,31 @@ def _recorded_at(scene: Scene, at: datetime) -> str:
     return "none" if codes & NO_RISK_SIGNALS else scene.risk_when_unrecorded
 
 
-def risk(scene: Scene) -> tuple[str, datetime, tuple[Reason, ...]]:
-    """What the record says of risk, since when, and why; an answer to confirm-pathway outweighs older signals."""
-    confirmed = _confirmed(scene)
-    after = confirmed[1] if confirmed else BEGINNING
-    risks = [s for s in spans(scene, RISK_SIGNALS) if s.start > after or confirmed is None]
-    denials = [s for s in spans(scene, NO_RISK_SIGNALS) if s.start > after or confirmed is None]
-    reasons = tuple(Reason(_RISK_WORDS.get(s.code, f"{s.code} is recorded."), (s.source,)) for s in (*risks, *denials))
-    if risks and denials:
-        return "contradictory", max(s.start for s in (*risks, *denials)), reasons
-    if risks:
-        return "identified", min(s.start for s in risks), reasons
-    if denials:
-        return "none", min(s.start for s in denials), reasons
+def risk(scene: Scene, at: datetime) -> tuple[str, tuple[Reason, ...]]:
+    """What the record says of risk at that instant, and why; an answer to confirm-pathway outweighs older signals."""
+    confirmed = max((a for a in _confirmed(scene) if a[0] <= at), default=None)
+    live = [s for s in scene.record.signals if s.holds(at) and (confirmed is None or s.start > confirmed[0])]
+    risks = [s for s in live if s.code in RISK_SIGNALS]
+    denials = [s for s in live if s.code in NO_RISK_SIGNALS]
+    if risks or denials:
+        state = "contradictory" if risks and denials else "identified" if risks else "none"
+        return state, tuple(Reason(_RISK_WORDS[s.code], (s.source,)) for s in (*risks, *denials))
     if confirmed is not None:
-        outcome, at, source = confirmed
-        state = "identified" if outcome == "higher-risk" else "none"
-        words = "higher" if outcome == "higher-risk" else "lower"
-        return state, at, (Reason(f"The {words}-risk pathway was confirmed for this patient.", (source,)),)
-    codes = RISK_SIGNALS | NO_RISK_SIGNALS
-    ended = max((s.end for s in scene.record.signals if s.code in codes and s.end and s.end <= scene.ref), default=None)
+        _, outcome, source = confirmed
+        state, words = ("identified", "higher") if outcome == "higher-risk" else ("none", "lower")
+        return state, (Reason(f"The {words}-risk pathway was confirmed for this patient.", (source,)),)
     if scene.risk_when_unrecorded != "unknown":
-        return scene.risk_when_unrecorded, ended or BEGINNING, (Reason("This service counts unrecorded risk so."),)
-    return "unknown", ended or BEGINNING, (Reason("Nothing is recorded about risk, so it counts as unknown."),)
+        says = f"Nothing is recorded about risk; by this service's settings it counts as {scene.risk_when_unrecorded}."
+        return scene.risk_when_unrecorded, (Reason(says),)
+    return "unknown", (Reason("Nothing is recorded about risk, so it counts as unknown."),)
+
+
+def _edges(scene: Scene) -> set[datetime]:
+    """When what is recorded about risk began or ceased to be so, up to the instant the scene is read for."""
+    codes = RISK_SIGNALS | NO_RISK_SIGNALS
+    edges = {edge for s in scene.record.signals if s.code in codes for edge in (s.start, s.end) if edge is not None}
+    edges |= {at for at, _, _ in _confirmed(scene)}
+    return {edge for edge in edges if edge <= scene.ref}
 
 
 _RISK_WORDS = {
@@ -110,10 +121,10 @@ _RISK_WORDS = {
 }
 
 
-def _confirmed(scene: Scene) -> tuple[str, datetime, Source] | None:
-    """The latest answer to confirm-pathway in this spell."""
-    answers = [
-        (task.latest.outcome, happened_at(task), task.latest.source)
+def _confirmed(scene: Scene) -> list[tuple[datetime, str, Source]]:
+    """The answers to confirm-pathway in this spell."""
+    return [
+        (happened_at(task), task.latest.outcome, task.latest.source)
         for task in scene.record.tasks
         if task.latest.outcome in ("higher-risk", "lower-risk")
         and task.latest.status == "completed"
@@ -121,5 +132,3 @@ def _confirmed(scene: Scene) -> tuple[str, datetime, Source] | None:
         and scene.scope.start < happened_at(task) <= scene.ref
         and scene.course.case.id in contact_cases(task, scene.own, scene.record.cases)
     ]
-    latest = max(answers, key=lambda answer: answer[1], default=None)
-    return (latest[0], latest[1], latest[2]) if latest and latest[0] else None
