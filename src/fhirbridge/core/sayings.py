@@ -280,7 +280,7 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
         "a check-in message has been unanswered for {}", "no check-in message has been unanswered for {}"
     ),
     "check_ins": _check_ins,
-    "message_from": _code("a message came from {}", "no message came from {}"),
+    "message_from": _codes("a message came from the", "no message came from the"),
     "discharge_planned": _fixed("discharge is planned", "no discharge is planned"),
     "discharged": _fixed("the patient has been discharged", "the patient has not been discharged"),
     "missed_at_end": _fixed(
@@ -292,7 +292,7 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
         "an appointment was missed after the task {} was done", "nothing was missed after the task {} was done"
     ),
     "other_provider": _fixed("the patient still sees another provider", "the patient sees no other provider"),
-    "permits_sharing_with": _code("a consent permits sharing with {}", "no consent permits sharing with {}"),
+    "permits_sharing_with": _codes("a consent permits sharing with the", "no consent permits sharing with the"),
     "risk_ever": _fixed("a risk is or was on record", "no risk has ever been on record"),
     "signal_ever": _code("the record carries or carried the signal {}", "the record never carried the signal {}"),
     "in_stay": _fixed("it happened during a stay in hospital", "it happened outside any stay in hospital"),
