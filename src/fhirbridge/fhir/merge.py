@@ -17,7 +17,7 @@ from fhirbridge.fhir.r4 import Resource
 
 _FIXED = frozenset({"resourceType", "id", "meta", "identifier"})
 """What a change never touches."""
-_GROWING = frozenset({"activity", "note", "output"})
+_GROWING = frozenset({"note", "output"})
 """Lists in which everything stays, and what is new is appended."""
 _SHARED = frozenset({"input", "reasonCode"})
 """Lists in which the service replaces its own entries (coded in its own systems) and leaves those of others."""
@@ -26,6 +26,7 @@ _NESTED = frozenset({"period", "restriction"})
 _FOLLOWS = {"restriction": "description"}
 """The description of a Task names its due date, so it stays where that stays."""
 _STAMP = "lastModified"
+_POINT = "activity.detail.status of "
 
 
 def merge(current: Resource, elements: Resource, before: Mapping[str, str | None] | None = None) -> Resource:
@@ -47,15 +48,42 @@ def merge(current: Resource, elements: Resource, before: Mapping[str, str | None
     merged = dict(current)
     for name, value in elements.items():
         if name not in kept and name != _STAMP:
-            merged[name] = _laid_over(name, current.get(name), value)
+            merged[name] = (
+                _activities(current.get(name, []), value, before or {})
+                if name == "activity"
+                else _laid_over(name, current.get(name), value)
+            )
     if merged == current:
         return current
     return merged | ({_STAMP: elements[_STAMP]} if _STAMP in elements else {})
 
 
 def _set_by_a_person(current: Resource, before: Mapping[str, str | None]) -> set[str]:
-    theirs = {path.partition(".")[0] for path, value in before.items() if not _same(_at(current, path), value)}
+    paths = {path: value for path, value in before.items() if not path.startswith(_POINT)}
+    theirs = {path.partition(".")[0] for path, value in paths.items() if not _same(_at(current, path), value)}
     return theirs | {_FOLLOWS[name] for name in theirs if name in _FOLLOWS}
+
+
+def point_path(description: str) -> str:
+    """The path, for `before`, of the status of the CarePlan's point with this description."""
+    return f"{_POINT}{description}"
+
+
+def _activities(current: list[Resource], value: list[Resource], before: Mapping[str, str | None]) -> list[Resource]:
+    """Points gain their new state where no person set another one; whatever is new is appended, and nothing goes."""
+    states = {point["description"]: point["status"] for each in value if (point := each.get("detail"))}
+    laid = [_in_state(each, states, before) for each in current]
+    points = {each["detail"].get("description") for each in current if "detail" in each}
+    new = [each for each in value if each not in current and each.get("detail", {}).get("description") not in points]
+    return [*laid, *new]
+
+
+def _in_state(activity: Resource, states: Mapping[str, str], before: Mapping[str, str | None]) -> Resource:
+    point = activity.get("detail", {})
+    name = point.get("description", "")
+    if name not in states or before.get(point_path(name), point["status"]) != point["status"]:
+        return activity
+    return activity | {"detail": point | {"status": states[name]}}
 
 
 def _at(value: Any, path: str) -> Any:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.decision import Create, Decision, Withdraw, Write
+from fhirbridge.core.decision import Create, Decision, Write
 from fhirbridge.core.effects import AnyEffect, Own, Started, fold
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
@@ -129,7 +129,6 @@ def _rendering(
         holders=record_holders(record.person, next(iter(referred), None), _team(record)),
         runs=own.runs,
         rows={step.id: step.row for pathway in pack.pathways for step in pathway.steps},
-        activities=() if isinstance(write, Withdraw) else write.obligation.activities,
         handed_over=True,
     )
 

@@ -133,7 +133,7 @@ def test_every_reason_to_withdraw_has_words(reason: Withdrawal) -> None:
 
 def test_the_dry_run_resolves_what_refers_to_each_other() -> None:
     task = render(Create(TASK), SETTING)
-    plan = render(Create(CARE_PLAN), replace(SETTING, activities=(TASK.identity,)))
+    plan = render(Create(CARE_PLAN), SETTING)
     assert (task.depends, plan.depends) == ((CARE_PLAN.identity,), (TASK.identity,))
     stored_task, stored_plan = simulated(task, NOW), simulated(plan, NOW)
     assert stored_task["id"] == TASK.identity
@@ -187,13 +187,6 @@ def test_what_begins_does_not_begin_after_it_is_written(about: Any) -> None:
 def test_a_plan_that_ran_its_course_is_completed(reason: Withdrawal, status: str) -> None:
     elements = render(withdraw(CARE_PLAN, reason), LATER).resource
     assert (elements["status"], elements["period"]) == (status, {"end": "2026-03-30T11:05:00+01:00"})
-
-
-def test_a_new_task_of_a_plan_is_added_to_its_activities() -> None:
-    plan = simulated(render(Create(CARE_PLAN), replace(SETTING, activities=("t1",))), NOW)
-    more = render(Amend(thing(CARE_PLAN), CARE_PLAN), replace(LATER, activities=("t1", "t2")))
-    stored = simulated(more, LATER.now, plan)
-    assert [each["reference"]["reference"] for each in stored["activity"]] == ["Task/t1", "Task/t2"]
 
 
 def test_types_are_those_of_the_obligations() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fhirbridge.core.decision import Amend, Create
+from fhirbridge.core.decision import Amend, Create, Detail
+from fhirbridge.core.facts import Source
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.render import Rendering, render
@@ -59,6 +60,18 @@ def test_the_inputs_give_the_account() -> None:
         {"reference": "Appointment/a1/_history/2"},
         {"reference": "Appointment/a2/_history/3"},
     ]
+
+
+def test_what_the_record_holds_is_told_under_its_headings() -> None:
+    session = Detail("last session", "Monday 2 February 2026", (Source("Appointment", "a0", "4"),))
+    goals = Detail("goals", "not held in the record")
+    task = render(Create(replace(TASK, details=(session, goals))), SETTING).resource
+    told = [each for each in task["input"] if each["type"]["coding"][0]["code"] == "detail"]
+    assert [(each["type"]["text"], each["valueString"]) for each in told] == [
+        ("last session", "Monday 2 February 2026"),
+        ("goals", "not held in the record"),
+    ]
+    assert inputs(task, "evidence")[-1] == {"reference": "Appointment/a0/_history/4"}
 
 
 def test_the_owner_is_whom_the_record_names_first() -> None:

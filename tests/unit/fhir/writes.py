@@ -125,7 +125,11 @@ NOTICE = obligation(
 )
 FLAG = obligation(Kind.FLAG, "disengagement-risk", title="May be disengaging", description="")
 CARE_PLAN = obligation(
-    Kind.CARE_PLAN, "joint-action-plan", title="Joint action plan", description="Agreed with referrer, GP and agencies."
+    Kind.CARE_PLAN,
+    "joint-action-plan",
+    title="Joint action plan",
+    description="Agreed with referrer, GP and agencies.",
+    activities=(TASK.identity,),
 )
 OBLIGATIONS = (TASK, LETTER, FLAG, CARE_PLAN)
 ANSWERED = {"standing": Standing.ANSWERED, "answer": Source("Task", "t9", "2"), "outcome": "contact-made"}
@@ -144,7 +148,9 @@ AMENDED = replace(
 
 
 def amend(about: Obligation) -> Amend:
-    return Amend(thing(about), replace(about, clauses=(*about.clauses, "rdash-5.2-attempts"), priority="urgent"))
+    more = ("4a3f8a95-7c86-5b3f-8e4c-5d7e9a9c1d04",) if about.kind is Kind.CARE_PLAN else ()
+    changes = {"clauses": (*about.clauses, "rdash-5.2-attempts"), "activities": (*about.activities, *more)}
+    return Amend(thing(about), replace(about, priority="urgent", **changes))
 
 
 def complete(about: Obligation) -> Complete:
@@ -159,9 +165,8 @@ def every_write() -> dict[str, tuple[Write, Rendering]]:
     """Every kind of write for every type, by name."""
     writes: dict[str, tuple[Write, Rendering]] = {}
     for about in OBLIGATIONS:
-        planned = (TASK.identity,) if about.kind is Kind.CARE_PLAN else ()
-        writes[f"create-{about.kind.value}"] = Create(about), replace(SETTING, activities=planned)
-        writes[f"amend-{about.kind.value}"] = amend(about), replace(LATER, activities=planned)
+        writes[f"create-{about.kind.value}"] = Create(about), SETTING
+        writes[f"amend-{about.kind.value}"] = amend(about), LATER
         writes[f"complete-{about.kind.value}"] = complete(about), LATER
         writes[f"withdraw-{about.kind.value}"] = withdraw(about), LATER
     writes["create-Communication-handed-over"] = Create(NOTICE), replace(SETTING, handed_over=True)

@@ -1,12 +1,15 @@
 """CarePlan: what several steps add up to (R4, `CarePlan`).
 
-R4 gives a CarePlan no statusReason: why it ended is in a note, and in the Provenance.
+Its activities are its points, each with its state, and then its Tasks: by R4's cpl-3 an activity has either a detail or
+a reference. R4 gives a CarePlan no statusReason: why it ended is in a note, and in the Provenance.
 """
 
 from __future__ import annotations
 
-from fhirbridge.core.decision import Amend, Complete, Create, Withdraw
-from fhirbridge.core.effects import Kind, Withdrawal
+from collections.abc import Iterable
+
+from fhirbridge.core.decision import Amend, Complete, Create, Obligation, Withdraw
+from fhirbridge.core.effects import Kind, Point, Withdrawal
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import beginning, concept, local, thing_reference, withdrawal_text
@@ -15,6 +18,9 @@ from fhirbridge.fhir.render.setting import Rendering
 
 _RAN_ITS_COURSE = frozenset({Withdrawal.RE_ENGAGED, Withdrawal.DISCHARGED})
 """Reasons under which a plan was right while it lasted, and is over; under any other it is revoked."""
+
+_LEFT_OPEN = {"not-started": "cancelled", "in-progress": "stopped"}
+"""What becomes of a point that was still open when the plan ended."""
 
 
 def _create(write: Create, setting: Rendering) -> Resource:
@@ -30,12 +36,12 @@ def _create(write: Create, setting: Rendering) -> Resource:
     resource["subject"] = {"reference": obligation.key.patient}
     resource["period"] = {"start": local(min(obligation.since, setting.now), setting.calendar)}
     resource["created"] = local(setting.now, setting.calendar)
-    return resource | _activity(setting)
+    return resource | _activity(obligation)
 
 
 def _amend(write: Amend, setting: Rendering) -> Resource:
     described = {"description": write.obligation.description} if write.obligation.description else {}
-    return {"title": write.obligation.title, **described, **_activity(setting)}
+    return {"title": write.obligation.title, **described, **_activity(write.obligation)}
 
 
 def _complete(write: Complete, setting: Rendering) -> Resource:
@@ -45,7 +51,8 @@ def _complete(write: Complete, setting: Rendering) -> Resource:
 
 def _withdraw(write: Withdraw, setting: Rendering) -> Resource:
     status = "completed" if write.reason in _RAN_ITS_COURSE else "revoked"
-    return _ended(status, withdrawal_text(write.reason, write.because), setting)
+    left = [Point(p.name, p.title, _LEFT_OPEN.get(p.state, p.state)) for p in write.thing.points]
+    return _ended(status, withdrawal_text(write.reason, write.because), setting) | _listed(_details(left))
 
 
 def _ended(status: str, why: str, setting: Rendering) -> Resource:
@@ -53,9 +60,22 @@ def _ended(status: str, why: str, setting: Rendering) -> Resource:
     return {"status": status, "period": {"end": now}, "note": [{"time": now, "text": why}]}
 
 
-def _activity(setting: Rendering) -> Resource:
-    tasks = [{"reference": thing_reference(Kind.TASK, task)} for task in dict.fromkeys(setting.activities)]
-    return {"activity": tasks} if tasks else {}
+def described(point: Point) -> str:
+    """What a point is called in the plan, by which its activity is found again."""
+    return f"Point {point.name}: {point.title}"
+
+
+def _activity(obligation: Obligation) -> Resource:
+    tasks = [{"reference": thing_reference(Kind.TASK, task)} for task in obligation.activities]
+    return _listed([*_details(obligation.points), *tasks])
+
+
+def _details(points: Iterable[Point]) -> list[Resource]:
+    return [{"detail": {"status": point.state, "description": described(point)}} for point in points]
+
+
+def _listed(activities: list[Resource]) -> Resource:
+    return {"activity": activities} if activities else {}
 
 
 FORM = Form(create=_create, amend=_amend, complete=_complete, withdraw=_withdraw)

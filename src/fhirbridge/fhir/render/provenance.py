@@ -115,7 +115,7 @@ def write_id(write: Write, setting: Rendering) -> str:
             return _derive(obligation.identity, "create", [])
         case Amend(thing=thing, obligation=obligation):
             after = [*obligation.steps, str(obligation.due), obligation.priority, *_versions(obligation.evidence)]
-            return _derive(thing.identity, "amend", [*_state(thing), "to", *after, "with", *setting.activities])
+            return _derive(thing.identity, "amend", [*_state(thing), "to", *after, *_planned(obligation)])
         case Complete(thing=thing, obligation=obligation):
             answer = obligation.answer.versioned if obligation.answer else ""
             return _derive(thing.identity, "complete", [answer, obligation.outcome or ""])
@@ -125,6 +125,10 @@ def write_id(write: Write, setting: Rendering) -> str:
 
 def _state(thing: Thing) -> list[str]:
     return [*thing.steps, str(thing.due), thing.priority, *_versions(thing.evidence)]
+
+
+def _planned(plan: Obligation) -> list[str]:
+    return ["with", *plan.activities, *(f"{point.name} {point.state}" for point in plan.points)]
 
 
 def _versions(evidence: Iterable[Source]) -> list[str]:

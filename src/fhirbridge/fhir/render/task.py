@@ -100,13 +100,16 @@ def _inputs(obligation: Obligation) -> list[Resource]:
     inputs = [{"type": _input("clause"), "valueString": clause} for clause in dict.fromkeys(obligation.clauses)]
     if because := said(obligation.because):
         inputs.append({"type": _input("because"), "valueString": because})
-    for source in dict.fromkeys(obligation.evidence):
+    for detail in obligation.details:
+        inputs.append({"type": _input("detail", detail.heading), "valueString": detail.says})
+    cited = (source for detail in obligation.details for source in detail.sources)
+    for source in dict.fromkeys((*obligation.evidence, *cited)):
         inputs.append({"type": _input("evidence"), "valueReference": {"reference": source.versioned}})
     return inputs
 
 
-def _input(code: str) -> Resource:
-    return concept(canonical.TASK_INPUT, code, text=code)
+def _input(code: str, text: str = "") -> Resource:
+    return concept(canonical.TASK_INPUT, code, text=text or code)
 
 
 FORM = Form(create=_create, amend=_amend, complete=_complete, withdraw=_withdraw)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fhirbridge.core.decision import Amend, Complete, Create, Withdraw, Write
 from fhirbridge.core.effects import Kind
+from fhirbridge.fhir.merge import point_path
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import care_plan, communication, flag, task
 from fhirbridge.fhir.render.elements import local, urns
@@ -55,10 +56,12 @@ def _filled_in(form: Form, write: Write, setting: Rendering) -> Resource:
 
 
 def _before(write: Write, setting: Rendering) -> dict[str, str | None]:
-    if not isinstance(write, Amend):
+    if isinstance(write, Create):
         return {}
     thing = write.thing
-    before: dict[str, str | None] = {}
+    before: dict[str, str | None] = {point_path(care_plan.described(point)): point.state for point in thing.points}
+    if not isinstance(write, Amend):
+        return before
     if thing.key.kind in {Kind.TASK, Kind.COMMUNICATION}:
         before["priority"] = thing.priority
     if thing.key.kind is Kind.TASK:
