@@ -57,6 +57,8 @@ class Desk:
             elif task.latest.status in _ANSWERS:
                 for action in task.latest.actions:
                     self._loose[action].append(task)
+        self.wakes: list[datetime] = []
+        """When something more is asked for, or lapses, if nothing new is learnt."""
         self._answers: dict[str, Answer] = {}
         self._used: set[str] = set()
 
@@ -72,31 +74,34 @@ class Desk:
                 break
             since = scene.calendar.after(answer.at, repeat.after)
             if since > scene.now or (run.ending is not None and since >= run.ending.at):
-                asks[-1].wakes_at = since
+                self.wakes.append(since)
                 break
             again = Finding(True, since, finding.because)
             asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks)))
         return asks
 
     def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
-        """One ask for each period up to the present one; those that lapsed have passed on to the next."""
+        """One ask for each period up to the present one; what lapsed has passed on to the next."""
         every = step.every
         asks: list[Ask] = []
-        if every is None or act.due is None:
+        if every is None:
             return asks
+        ending = _ending(scene, run, step, act)
         since = scene.calendar.after(run.since, times(every.period, every.first - 1))
         number = every.first
-        while (every.last is None or number <= every.last) and since <= scene.now:
-            if run.ending is not None and since >= run.ending.at and not step.stands:
+        while (every.last is None or number <= every.last) and (ending is None or since < ending.at):
+            if since > scene.now:
+                self.wakes.append(since)
                 break
             due = scene.calendar.after(run.since, times(every.period, number))
             told = Finding(True, since, finding.because)
-            ask = self._ask(scene, run, step, act, told, occurrence=number, due=due)
+            past = due <= scene.now and number != every.last
+            ask = self._ask(scene, run, step, act, told, occurrence=number, due=due, past=past)
             asks.append(ask)
-            if ask.standing is Standing.OPEN and ask.lapsed is not None and number != every.last:
+            self.wakes.append(due)
+            if past and ask.answer is None and ask.lapsed is not None:
                 ask.standing, ask.withdrawal, ask.passed_on = Standing.ENDED, Withdrawal.SUPERSEDED, True
-            ask.wakes_at = due
-            if ask.standing is Standing.OPEN or ask.withdrawal not in (None, Withdrawal.SUPERSEDED):
+            elif ask.answer is None:
                 break
             since = due if ask.answer is None else min(due, ask.answer.at)
             number += 1
@@ -112,10 +117,16 @@ class Desk:
         *,
         occurrence: int | None = None,
         due: datetime | None = None,
+        past: bool = False,
     ) -> Ask:
         since = max(finding.since, run.since)
         key = replace(self._key(scene, run, act, since), occurrence=occurrence or step.again)
-        thing, key = self._thing(key, scene)
+        if step.anew:
+            key = replace(key, scope=f"{key.scope}@{since:%Y-%m-%dT%H:%M:%S}")
+        thing = self._passed_on(key) if past else None
+        key = thing.key if thing is not None else key
+        if thing is None:
+            thing, key = self._thing(key, scene)
         ask = Ask(
             key=key,
             identity=thing.identity if thing else of_obligation(key),
@@ -170,6 +181,12 @@ class Desk:
             if thing.withdrawn is None and (identity in thing.covers or moved):
                 return thing, thing.key
         return None, key
+
+    def _passed_on(self, key: Key) -> Thing | None:
+        """What was written for a period that has passed, and taken back when the next began."""
+        same = self._things.get(_logical(key), [])
+        mine = [t for t in same if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
+        return next((t for t in mine if t.reason is Withdrawal.SUPERSEDED), None)
 
     def _moved(self, thing: Thing, scene: Scene) -> bool:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""

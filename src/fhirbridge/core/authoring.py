@@ -219,6 +219,8 @@ class Step(_Written, frozen=True):
     stands: bool = False
     every: Every | None = None
     repeat: Repeat | None = None
+    anew: bool = False
+    """Each time the condition comes to hold again it is asked for anew."""
     again: int = 1
     """Which time it is that the same is asked for in this run, where several steps ask for it one after another."""
 

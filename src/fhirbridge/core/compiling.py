@@ -139,6 +139,7 @@ class _Compiler:
             every=self.every(written.every) if written.every else None,
             repeat=self.repeat(written.repeat) if written.repeat else None,
             again=written.again,
+            anew=written.anew,
         )
 
     def every(self, written: authoring.Every) -> policy.Every:

@@ -97,6 +97,8 @@ class Deciding:
         for each in self.courses:
             self.case(each)
         self.overdue()
+        for at in self._desk.wakes:
+            self.wake(at)
         return self.courses
 
     # --- scopes --------------------------------------------------------------------------
@@ -171,7 +173,8 @@ class Deciding:
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
             each = next(c for c in courses.values() if ask.key.case in c.case.names)
             for pathway in self._by_scope["task"]:
-                self.anchored(pathway, each, of_overdue(late), [], ())
+                ending = ask.run.ending if ask.passed_on else None
+                self.anchored(pathway, each, of_overdue(late, ending), [], ())
 
     # --- runs and steps ------------------------------------------------------------------
 
@@ -258,8 +261,6 @@ class Deciding:
                 continue
             if not act.ends:
                 state.asks += self._desk.asks(scene, run, step, act, told)
-        for ask in state.asks:
-            self.wake(ask.wakes_at)
         self.asks += state.asks
         return state
 

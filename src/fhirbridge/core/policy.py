@@ -81,6 +81,7 @@ class Step(Struct, frozen=True):
     every: Every | None = None
     repeat: Repeat | None = None
     again: int = 1
+    anew: bool = False
 
 
 class Pathway(Struct, frozen=True):

@@ -56,7 +56,6 @@ class Ask(Struct):
     standing: Standing = Standing.OPEN
     withdrawal: Withdrawal | None = None
     settled_by: Source | None = None
-    wakes_at: datetime | None = None
     passed_on: bool = False
     """It lapsed, and the next of its kind has taken its place."""
 

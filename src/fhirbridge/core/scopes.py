@@ -100,9 +100,9 @@ def home_of(signal: SignalSpan, courses: Sequence[Course]) -> str | None:
     return open_then[-1].case.id if open_then else None
 
 
-def of_overdue(overdue: Overdue) -> Scope:
-    """One overdue Task."""
-    return Scope(name=f"task:{overdue.identity}", start=overdue.due, overdue=overdue)
+def of_overdue(overdue: Overdue, ending: Ending | None) -> Scope:
+    """One overdue Task, until `ending`."""
+    return Scope(name=f"task:{overdue.identity}", start=overdue.due, ending=ending, overdue=overdue)
 
 
 def _named(signal: SignalSpan) -> str:
