@@ -160,12 +160,11 @@ class Calendar(Struct, frozen=True):
 
     def on_date(self, instant: datetime) -> str:
         """The local date in full: "Monday 2 March 2026"."""
-        wall = self.local(instant)
-        return f"{wall:%A} {wall.day} {wall:%B %Y}"
+        return _said(self.zone, instant)[0]
 
     def at_time(self, instant: datetime) -> str:
         """The local date and time in full: "Monday 2 March 2026 at 10:00"."""
-        return f"{self.on_date(instant)} at {self.local(instant):%H:%M}"
+        return _said(self.zone, instant)[1]
 
 
 def _months_on(wall: datetime, months: int) -> datetime:
@@ -179,3 +178,11 @@ def _months_on(wall: datetime, months: int) -> datetime:
 @lru_cache(maxsize=16)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
+
+
+@lru_cache(maxsize=65536)
+def _said(zone: str, instant: datetime) -> tuple[str, str]:
+    """Date, and date and time, in full: sentences name the same few instants over and over."""
+    wall = instant.astimezone(_zone(zone))
+    on = f"{wall:%A} {wall.day} {wall:%B %Y}"
+    return on, f"{on} at {wall:%H:%M}"

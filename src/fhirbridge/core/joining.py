@@ -131,15 +131,33 @@ def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tupl
 
 def _text(ask: Ask, pack: Pack) -> str:
     """The act's text, or the step's title, with the settings and the dates of this case put in."""
-    calendar = pack.calendar
-    words: dict[str, str] = {name: _spoken(value) for name, value in pack.settings.items()}
-    words |= pack.texts
-    words |= {name: told(details(name, ask.scene)) for name in _summaries(ask)}
-    missed = [calendar.on_date(m.at) for m in ask.run.scope.streak if m.clock <= ask.since]
-    words["missed"] = " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
-    words["due"] = calendar.at_time(ask.due) if ask.due else ""
-    words["since"] = calendar.at_time(ask.since)
-    return (ask.act.says or f"{ask.step.title}.").format_map(words).strip()
+    return (ask.act.says or f"{ask.step.title}.").format_map(_Words(ask, pack)).strip()
+
+
+class _Words(dict[str, str]):
+    """What stands for each name in a text, found when the text asks for it."""
+
+    def __init__(self, ask: Ask, pack: Pack) -> None:
+        super().__init__()
+        self._ask = ask
+        self._pack = pack
+
+    def __missing__(self, name: str) -> str:
+        ask, calendar = self._ask, self._pack.calendar
+        match name:
+            case "missed":
+                missed = [calendar.on_date(m.at) for m in ask.run.scope.streak if m.clock <= ask.since]
+                return " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
+            case "due":
+                return calendar.at_time(ask.due) if ask.due else ""
+            case "since":
+                return calendar.at_time(ask.since)
+            case _ if name in SUMMARIES:
+                return told(details(name, ask.scene))
+            case _ if name in self._pack.texts:
+                return self._pack.texts[name]
+            case _:
+                return _spoken(self._pack.settings[name])
 
 
 def _summaries(ask: Ask) -> list[str]:
