@@ -151,7 +151,7 @@ def test_what_only_reads_policies_loads_neither_store_nor_web(arguments: list[st
         "finally:\n"
         f"    print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.stderr.splitlines()[-1] == "[]"
 

@@ -70,6 +70,7 @@ SETTINGS = {
 _TASK_INPUT = {
     "clause": "A row of the policy that asks for this",
     "because": "Why it is asked for, in plain English",
+    "detail": "What the record holds that whoever does it has to know, under a heading",
     "evidence": "A version of a resource that counts for it",
 }
 _TASK_OUTPUT = {

@@ -114,6 +114,9 @@ def _nodes(pathway: Pathway, pack: PackFile) -> dict[str, _Node]:
             label = wrap(said(brief.condition(when)).removeprefix("the patient is "), _LABEL_CHARS)
         column = 1 + max((nodes[name].column for name in after), default=0)
         nodes[step.id] = _step(step, full, label, after or [_START], column)
+    if not any(_START in node.after for node in nodes.values()):
+        for node in nodes.values():
+            node.after = node.after or ([_START] if node.kind == "other" else [])
     return nodes
 
 

@@ -22,7 +22,7 @@ from fhirbridge.core.codes import ACTIONS, ROLES
 from fhirbridge.core.compiling import compile_pack
 from fhirbridge.core.vocabulary import OUTCOMES
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.packs.loading import line_of, place_of_step, read_pack
+from fhirbridge.packs.loading import line_of, place_of_step, read_pack, tree_of
 from fhirbridge.packs.reachability import Reachability
 
 
@@ -87,7 +87,7 @@ def lint(path: Path) -> list[Flaw]:
         return [
             Flaw(error.place or str(path), "", error.message, "Write it as the message says; see docs/policies.md.")
         ]
-    tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    tree = tree_of(path.read_text(encoding="utf-8"))
     flaws = [*_refused(path, written), *_written_twice(path, tree)]
     for found in _found(written):
         step = found.step or _owner(written, found.path)

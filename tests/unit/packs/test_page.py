@@ -91,3 +91,12 @@ def test_a_line_leads_from_the_step_that_is_waited_for(pack: Callable[..., PackF
 
     assert "it was answered in" in drawing
     assert drawing.count("marker-end") == 2
+
+
+def test_every_pathway_is_drawn_from_its_start(shipped: PackFile) -> None:
+    for pathway in shipped.pathways:
+        drawing = draw(pathway, shipped, "")
+        start = re.search(r'<rect class="p" x="(\d+)" y="([\d.]+)" width="(\d+)" height="(\d+)"', drawing)
+        assert start is not None
+        x, y, width, height = map(float, start.groups())
+        assert f'd="M{x + width:.0f} {y + height / 2:.1f}C' in drawing
