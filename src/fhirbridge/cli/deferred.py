@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from fhirbridge.cli.output import Commands
@@ -43,8 +43,14 @@ COMMANDS = (
     Deferred("demo", "fhirbridge.cli.demo", "Play a few weeks of a sample caseload against a sample EPR."),
     Deferred("simulate", "fhirbridge.cli.simulate", "Show what would have been written by an instant. Sends nothing."),
     Deferred("policy", "fhirbridge.cli.policy", "The policy packs."),
+    Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
 )
 """In the order in which the help lists them."""
+
+OF_POLICY = (
+    Deferred("diff", "fhirbridge.cli.diff", "Show who would get what instead under another pack. Writes nothing."),
+)
+"""Those of the group `policy` that need more than a pack."""
 
 
 class AllCommands(Commands):
@@ -53,4 +59,13 @@ class AllCommands(Commands):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for command in COMMANDS:
+            self.add_command(command)
+
+
+class PolicyCommands(TyperGroup):
+    """The commands of the group `policy`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in OF_POLICY:
             self.add_command(command)

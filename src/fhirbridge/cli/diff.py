@@ -40,7 +40,7 @@ def diff(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
 ) -> None:
-    """Show who would get what instead under another pack, over these records. Writes and sends nothing."""
+    """Show who would get what instead under another pack. Writes nothing."""
     settings = read_settings(config)
     calendar = calendar_of(settings.zone, settings.holidays)
     read_with = Mapping.load(mapping, [folder("mappings")])

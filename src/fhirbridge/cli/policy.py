@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fhirbridge.cli.deferred import PolicyCommands
 from fhirbridge.cli.output import FOUND, say
 from fhirbridge.cli.policy_page import told
 from fhirbridge.core.calendar import Calendar
@@ -21,7 +22,7 @@ from fhirbridge.packs.lint import Flaw, lint
 from fhirbridge.packs.loading import load_pack, pack_path, read_pack, shipped_packs
 from fhirbridge.packs.page import describe, html
 
-policy = typer.Typer(name="policy", no_args_is_help=True, help="The policy packs.")
+policy = typer.Typer(name="policy", cls=PolicyCommands, no_args_is_help=True, help="The policy packs.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Packs or files; all that ship if none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]

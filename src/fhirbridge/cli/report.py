@@ -54,7 +54,7 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
     written_as: Annotated[Format, typer.Option("--format", help="A page with charts, a table, or data.")] = Format.HTML,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")] = None,
 ) -> None:
-    """Report what the policy asked for in a period, and what of it was done in time, late or not at all."""
+    """Report what was due in a period, and what of it was done in time."""
     period = _period(in_quarter, first, last)
     settings = read_settings(config)
     calendar = calendar_of(settings.zone, settings.holidays)

@@ -11,10 +11,11 @@ from datetime import datetime
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import AnyEffect
-from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.facts import AnyFact, Appointment
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
@@ -74,13 +75,19 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
     facts: list[AnyFact] = []
     effects: list[AnyEffect] = []
     held: dict[str, Resource] = {}
+    latest: dict[str, AnyFact] = {}
     written: list[Written] = []
     wakes_at: datetime | None = None
     while (now := earliest((waiting[-1].fact.known if waiting else None, wakes_at))) is not None and now <= until:
+        matters = wakes_at is not None and wakes_at <= now
         while waiting and waiting[-1].fact.known <= now:
             version = waiting.pop()
             facts.append(version.fact)
             _changed_by_staff(version, held)
+            matters |= not _repeats(version.fact, latest.get(version.fact.source.reference))
+            latest[version.fact.source.reference] = version.fact
+        if not matters:
+            continue
         settled = settle(by, Known(facts=tuple(facts), effects=tuple(effects), references={}), now)
         effects += settled.effects
         wakes_at = earliest(decision.wakes_at for decision in settled.decisions)
@@ -118,6 +125,13 @@ def final_lines(written: Sequence[Written]) -> list[Line]:
         Line(at, written[0].patient, order, orjson.dumps(resource, option=orjson.OPT_APPEND_NEWLINE))
         for order, (resource, at) in enumerate(zip(final(written), first.values(), strict=True))
     ]
+
+
+def _repeats(fact: AnyFact, before: AnyFact | None) -> bool:
+    """Whether an Appointment was stored anew with nothing in it that counts: no decision can come out otherwise."""
+    if not isinstance(fact, Appointment) or not isinstance(before, Appointment):
+        return False
+    return replace(fact, source=before.source, known=before.known) == before
 
 
 def _changed_by_staff(version: Version, held: dict[str, Resource]) -> None:
