@@ -173,6 +173,8 @@ def _thing(act: Act, voice: Sentences) -> Thing:
         notes.append(f"asks for an answer within {voice.period(act.reply_within)}")
     if act.answered_by:
         notes.append(f"a {act.answered_by} to the patient answers it as well")
+    if act.points:
+        notes.append(f"its points: {', '.join(act.points.values())}")
     if act.ends:
         notes.append("ends here")
     return Thing(
