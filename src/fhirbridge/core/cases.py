@@ -19,36 +19,31 @@ from fhirbridge.core.signals import discharged_at
 STAYS = frozenset({"in-progress", "onleave", "finished"})
 """Statuses of an Encounter in which an inpatient stay has begun."""
 
+_CAME = frozenset({AppointmentState.ATTENDED, AppointmentState.PRESENT})
 _HAPPENED = frozenset({"in-progress", "finished"})
 _NEVER_OPEN = frozenset({"cancelled", "entered-in-error"})
 _WAITING = frozenset({"active", "on-hold", "draft"})
 
 
 class Visit(Struct, frozen=True):
-    """An appointment as it counts for a case. `at` is its start; `over` its end, else its start."""
+    """An appointment as it counts for a case.
+
+    `at` is its start, `over` its end, else its start. `state` is what the Appointment says now, but attended when an
+    Encounter of it (`seen`) took place. `source` is the version of the Appointment that holds now.
+    """
 
     history: History[Appointment]
     at: datetime
     over: datetime
+    state: AppointmentState
+    source: Source
     seen: Source | None = None
-    """The Encounter that shows the patient was seen, whatever the Appointment says."""
-
-    @property
-    def source(self) -> Source:
-        """The version of the Appointment that holds now."""
-        return self.history.latest.source
-
-    @property
-    def state(self) -> AppointmentState:
-        """What the Appointment says now, but attended when an Encounter of it took place."""
-        return AppointmentState.ATTENDED if self.seen else self.history.latest.state
 
     def attended(self, at: datetime) -> bool:
         """Whether it counts as attended at that instant."""
-        state = self.state
-        return (state is AppointmentState.ATTENDED and self.at <= at) or (
-            state is AppointmentState.PRESENT and self.over <= at
-        )
+        if self.state is AppointmentState.ATTENDED:
+            return self.at <= at
+        return self.state is AppointmentState.PRESENT and self.over <= at
 
 
 class Case(Struct, frozen=True):
@@ -59,7 +54,11 @@ class Case(Struct, frozen=True):
     """
 
     id: str
-    visits: tuple[Visit, ...]
+    visits: tuple[Visit, ...] = ()
+    missed: tuple[Visit, ...] = ()
+    called_off: tuple[Visit, ...] = ()
+    came: tuple[Visit, ...] = ()
+    """Those of the visits that were missed, called off by the patient, and attended or about to be."""
     episode: History[Episode] | None = None
     encounters: tuple[History[Encounter], ...] = ()
     referral: Referral | None = None
@@ -129,13 +128,13 @@ def cases_of(
             continue
         reference = fact.source.reference
         case = _case_of(fact, fact.start, episode_of_encounter.get(reference), episodes)
-        visits[case].append(Visit(history, fact.start, fact.end or fact.start, seen.get(reference)))
+        visits[case].append(_visit(history, fact, fact.start, seen.get(reference)))
     by_reference = {e.latest.source.reference: e for e in episodes}
     stays = {_home_of(e, by_reference) for e in encounters if e.latest.inpatient and e.latest.status in STAYS}
     cases = [
-        Case(
-            id=case,
-            visits=tuple(sorted(visits[case], key=lambda v: (v.at, v.source.id))),
+        _case(
+            case,
+            sorted(visits[case], key=lambda v: (v.at, v.source.id)),
             episode=by_reference.get(case),
             encounters=tuple(e for e in encounters if _home_of(e, by_reference) == case),
         )
@@ -143,7 +142,7 @@ def cases_of(
     ]
     taken = {referral for case in cases for referral in case.referrals}
     waiting = [r.latest for r in referrals if r.latest.status in _WAITING and r.latest.source.reference not in taken]
-    cases += [Case(id=fact.source.reference, visits=(), referral=fact) for fact in waiting]
+    cases += [Case(id=fact.source.reference, referral=fact) for fact in waiting]
     return tuple(sorted(cases, key=lambda case: (case.begun, case.id)))
 
 
@@ -154,6 +153,28 @@ def _seen(encounters: list[History[Encounter]]) -> dict[str, Source]:
         if encounter.latest.status in _HAPPENED
         for appointment in encounter.latest.appointments
     }
+
+
+def _visit(history: History[Appointment], fact: Appointment, start: datetime, seen: Source | None) -> Visit:
+    state = AppointmentState.ATTENDED if seen else fact.state
+    return Visit(history, start, fact.end or start, state, fact.source, seen)
+
+
+def _case(
+    case: str,
+    visits: list[Visit],
+    episode: History[Episode] | None,
+    encounters: tuple[History[Encounter], ...],
+) -> Case:
+    return Case(
+        id=case,
+        visits=tuple(visits),
+        missed=tuple(v for v in visits if v.state is AppointmentState.MISSED),
+        called_off=tuple(v for v in visits if v.state is AppointmentState.CANCELLED_BY_PATIENT),
+        came=tuple(v for v in visits if v.state in _CAME),
+        episode=episode,
+        encounters=encounters,
+    )
 
 
 def _home_of(encounter: History[Encounter], episodes: Mapping[str, History[Episode]]) -> str:

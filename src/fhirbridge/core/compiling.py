@@ -111,6 +111,7 @@ class _Compiler:
             outcomes=self.conditions.codes(written.outcomes, OUTCOMES, "outcome"),
             group=written.group,
             ends=self.conditions.condition(written.ends) if written.ends else None,
+            needs=_needs(written.starts),
             one_case=written.one_case,
         )
 
@@ -200,3 +201,11 @@ class _Compiler:
             raise self.conditions.wrong(
                 f"the text uses {{{unknown[0]}}}, which is neither a setting nor one of {sorted(BUILT_IN)}"
             )
+
+
+def _needs(starts: authoring.When | str) -> str | None:
+    if isinstance(starts, str):
+        return None
+    if starts.missed is not None or starts.risk_when_missed:
+        return "miss"
+    return "run" if starts.running else None

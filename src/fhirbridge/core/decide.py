@@ -81,9 +81,9 @@ class Deciding:
         self.runs: list[tuple[Course, Run]] = []
         self.wakes_at: datetime | None = None
         self._desk = Desk(pack, record, own)
-        self._by_scope: dict[str, list[Pathway]] = {}
-        for pathway in pack.pathways:
-            self._by_scope.setdefault(pathway.once_per, []).append(pathway)
+        self._in_spell = [p for p in pack.pathways if p.once_per in ("spell", "signal-in-spell")]
+        self._elsewhere = [p for p in pack.pathways if p.once_per not in ("spell", "signal-in-spell", "task")]
+        self._for_tasks = [p for p in pack.pathways if p.once_per == "task"]
 
     def wake(self, at: datetime | None) -> None:
         """Look again at that instant, unless something earlier comes."""
@@ -110,7 +110,7 @@ class Deciding:
         runs: list[Run] = []
         for spell in each.spells:
             runs = self.spell(each, spell, earlier)
-        for pathway in self.pack.pathways:
+        for pathway in self._elsewhere:
             for scope in self._scopes(pathway, each):
                 self.wake(scope.start)
                 if scope.start <= self.now:
@@ -147,7 +147,10 @@ class Deciding:
         """The pathways of one spell; of those in one group, the first that starts."""
         runs: list[Run] = []
         taken: set[str] = set()
-        for pathway in self.pack.pathways:
+        for pathway in self._in_spell:
+            lacks_miss = pathway.needs == "miss" and not spell.misses
+            if not self._complete and (lacks_miss or (pathway.needs == "run" and not runs)):
+                continue
             if pathway.once_per == "spell" and not (pathway.group and pathway.group in taken):
                 started = self.anchored(pathway, each, spell, runs, earlier)
                 if started and pathway.group is not None:
@@ -160,7 +163,7 @@ class Deciding:
 
     def overdue(self) -> None:
         """What is owed for every Task of ours that passed its due date and still waits."""
-        if "task" not in self._by_scope:
+        if not self._for_tasks:
             return
         courses = {each.case.id: each for each, _ in self.runs}
         for ask in list(self.asks):
@@ -172,7 +175,7 @@ class Deciding:
                 continue
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
             each = next(c for c in courses.values() if ask.key.case in c.case.names)
-            for pathway in self._by_scope["task"]:
+            for pathway in self._for_tasks:
                 ending = ask.run.ending if ask.passed_on else None
                 self.anchored(pathway, each, of_overdue(late, ending), [], ())
 

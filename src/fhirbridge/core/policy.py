@@ -97,6 +97,8 @@ class Pathway(Struct, frozen=True):
     outcomes: frozenset[str]
     group: str | None
     ends: Condition | None
+    needs: str | None
+    """What must be there for it to start at all, to save looking: a `miss` in the spell, or a `run` of another."""
     one_case: bool
 
 

@@ -166,23 +166,21 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     """Cut the case into spells, as known at `now`; `late` as for `timeline.clock`."""
     closed = _closed(case, record, now, late)
     horizon = closed.at if closed else now
-    misses = [_miss(v, late) for v in case.visits if v.state is AppointmentState.MISSED]
-    upcoming = [m.at for m in misses if m.at > now] + [m.clock for m in misses if m.at <= now < m.clock]
-    present = [v.over for v in case.visits if v.state is AppointmentState.PRESENT and v.over > now]
-    future = [v.at for v in case.visits if v.state is AppointmentState.ATTENDED and v.at > now]
+    misses = [_miss(v, late) for v in case.missed]
+    upcoming = [m.at if m.at > now else m.clock for m in misses if m.clock > now]
+    to_come = [at for v in case.came if (at := v.over if v.state is AppointmentState.PRESENT else v.at) > now]
     until = min(now, horizon)
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
-    signs = _signs(case, record, own, until)
+    signs = _signs(case, record, own, until, only_last=not lapses)
     spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), signs, closed)
-    return Course(case, spells, closed, _died(record, now), earliest((*upcoming, *present, *future)))
+    return Course(case, spells, closed, _died(record, now), earliest((*upcoming, *to_come)))
 
 
 def _called_off(case: Case, late: float) -> list[Miss]:
     """The patient's own cancellations; they happen when they become known, at the latest at the appointment's start."""
     return [
         Miss(v, at, clock(at, v.history.since, late), cancelled=True)
-        for v in case.visits
-        if v.state is AppointmentState.CANCELLED_BY_PATIENT
+        for v in case.called_off
         for at in (min(v.at, v.history.since),)
     ]
 
@@ -213,9 +211,13 @@ def _died(record: Record, now: datetime) -> Ending | None:
     return Ending(at, Sign.DECEASED, person.source, person.source.reference)
 
 
-def _signs(case: Case, record: Record, own: Own, until: datetime) -> list[Ending]:
-    """Attendances and contacts of the case up to `until`, oldest first, one for each instant."""
-    signs = [_attended(v) for v in case.visits if v.attended(until)]
+def _signs(case: Case, record: Record, own: Own, until: datetime, *, only_last: bool) -> list[Ending]:
+    """Attendances and contacts of the case up to `until`, oldest first, one for each instant.
+
+    With `only_last` earlier attendances may be left out: nothing lapsed between them.
+    """
+    came = [v for v in case.came if v.attended(until)]
+    signs = [_attended(v) for v in (came[-1:] if only_last else came)]
     for message in record.messages:
         fact = message.latest
         said = fact.from_patient and fact.status in _SAID

@@ -74,7 +74,7 @@ def _build(facts: Iterable[AnyFact], late: float) -> Record:
     cases = cases_of(_of(by_type, Appointment), _of(by_type, Episode), _of(by_type, Encounter), _of(by_type, Referral))
     return Record(
         patient=patient,
-        cases=cases or ((Case(id=patient, visits=()),) if signals else ()),
+        cases=cases or ((Case(id=patient),) if signals else ()),
         person=persons[-1] if persons else None,
         signals=signals,
         referrals=referrals,
