@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from msgspec import Struct
-from msgspec.structs import fields
+import msgspec
 
 from fhirbridge.core import authoring
 from fhirbridge.core.codes import in_words
@@ -198,19 +197,10 @@ def _by_value(words: dict[str, Both]) -> Callable[[Voice, Any], Both]:
 
 
 def _unnamed(name: str, value: Any) -> Both:
+    """A condition that has no saying of its own: its name, with what it is set to as it is written."""
     words = name.strip("_").replace("_", " ")
-    if isinstance(value, bool):
-        return words, f"not {words}"
-    if isinstance(value, Struct):
-        parts = ((each.encode_name, getattr(value, each.name)) for each in fields(value))
-        told = ", ".join(f"{in_words(part)} {_shown(one)}" for part, one in parts if one not in (None, ()))
-    else:
-        told = _shown(value)
-    return f"{words}: {told}", f"not {words}: {told}"
-
-
-def _shown(value: Any) -> str:
-    return listed(map(str, value), "or") if isinstance(value, tuple) else str(value)
+    told = words if isinstance(value, bool) else f"{words}: {msgspec.json.encode(value).decode()}"
+    return told, f"not {told}"
 
 
 _RISKS = {

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from msgspec import NODEFAULT, Struct
-from msgspec.structs import FieldInfo, fields
+from msgspec import Struct
 
 from fhirbridge.core.authoring import PackFile, Pathway, Setting, Step
 from fhirbridge.core.calendar import Calendar, span
@@ -22,6 +21,7 @@ from fhirbridge.core.codes import ACTIONS, ROLES
 from fhirbridge.core.compiling import compile_pack
 from fhirbridge.core.vocabulary import OUTCOMES
 from fhirbridge.errors import ConfigurationError
+from fhirbridge.packs.leaves import Leaf, leaves_of
 from fhirbridge.packs.loading import line_of, place_of_step, read_pack, tree_of
 from fhirbridge.packs.reachability import Reachability
 
@@ -33,14 +33,6 @@ class Flaw(Struct, frozen=True):
     step: str
     what: str
     remedy: str
-
-
-class Leaf(Struct, frozen=True):
-    """A single value in a pack, with its path (`.pathways[0].title`) and the name of the field that holds it."""
-
-    path: str
-    field: str
-    value: Any
 
 
 class _Found(Struct, frozen=True):
@@ -143,27 +135,6 @@ def _found(pack: PackFile) -> Iterator[_Found]:
             yield from _without_clause(path, pathway, step)
             yield from _endless(path, pathway, step)
     yield from _never(pack)
-
-
-def leaves_of(value: Any, path: str = "", field: str = "") -> Iterator[Leaf]:
-    """Every single value of a pack that is written in it, not left to its default."""
-    if isinstance(value, Struct):
-        for each in fields(value):
-            inner = getattr(value, each.name)
-            if inner != _default(each):
-                yield from leaves_of(inner, f"{path}.{each.encode_name}", each.name)
-    elif isinstance(value, tuple):
-        for index, inner in enumerate(value):
-            yield from leaves_of(inner, f"{path}[{index}]", field)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from leaves_of(inner, f"{path}.{name}", field)
-    else:
-        yield Leaf(path, field, value)
-
-
-def _default(field: FieldInfo) -> Any:
-    return field.default_factory() if field.default_factory is not NODEFAULT else field.default
 
 
 # --- single values -----------------------------------------------------------------------------------

@@ -126,3 +126,11 @@ def test_codes_are_shown_with_their_abbreviations() -> None:
 def test_every_code_has_a_meaning_in_a_line_of_its_own(meanings: dict[str, str]) -> None:
     assert len(set(meanings.values())) == len(meanings)
     assert all(meaning[0].isupper() and meaning[-1] not in ".!" for meaning in meanings.values())
+
+
+def test_a_condition_without_a_saying_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(SAYINGS, "ran_before")
+    monkeypatch.delitem(SAYINGS, "missed_of_last")
+
+    assert said(VOICE.condition(when(ran_before=False))) == "not ran before"
+    assert said(VOICE.condition(when(missed_of_last={"count": 2, "of": 4}))) == 'missed of last: {"count":2,"of":4}'
