@@ -241,7 +241,7 @@ class Desk:
             answer = _answered(own)
         answer = answer or self._loose_answer(ask, scene, ending)
         if ask.act.answered_by_message:
-            answer = self._message(ask, scene, ending) or answer
+            answer = self._message(ask, scene, answer.at if answer is not None else _until(scene, ending)) or answer
         if answer is not None:
             self._answers[ask.identity] = answer
         return answer
@@ -259,11 +259,10 @@ class Desk:
             return _answered(task)
         return None
 
-    def _message(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
-        """The first check-in message since the ask was called for that has answered none before it."""
-        until = min(scene.now, ending.at) if ending is not None else scene.now
+    def _message(self, ask: Ask, scene: Scene, until: datetime) -> Answer | None:
+        """The first check-in message since the ask was called for, up to `until`, that has answered none before it."""
         before = ask.since - timedelta(microseconds=1)
-        for at, source in check_ins(self._record, before, until):
+        for at, source in check_ins(self._record, scene.course.case, before, until):
             if source.reference not in self._used:
                 self._used.add(source.reference)
                 return Answer(at=at, status="completed", outcome="done", source=source)
@@ -296,6 +295,10 @@ class Desk:
         elif ask.act.kind is Kind.FLAG and signal is not None and not signal.holds(scene.now):
             ask.standing = Standing.ENDED
             ask.withdrawal = Withdrawal.NOT_NEEDED
+
+
+def _until(scene: Scene, ending: Ending | None) -> datetime:
+    return min(scene.now, ending.at) if ending is not None else scene.now
 
 
 def _logical(key: Key) -> tuple[str, str, str, str]:

@@ -120,6 +120,8 @@ class When(_Written, frozen=True):
     overdue: bool | None = None
     lapsed: int | str | None = None
     """So many appointments in a row missed, or called off by the patient, without a response from them."""
+    lapsed_unbooked: bool | None = None
+    """An appointment was missed, or called off by the patient when no other lay ahead."""
     called_off: bool | None = None
     """The patient called off an appointment that lay ahead."""
     booked_ahead: bool | None = None

@@ -7,7 +7,7 @@ of the same service, then to the only one, that was open at its start; else it i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -81,6 +81,11 @@ class Case(Struct, frozen=True):
             return self.visits[0].at
         stays = self.stays
         return (stays[0].latest.start or stays[0].stretches[0].known) if stays else BEGINNING
+
+    def named_in(self, references: Iterable[str]) -> bool:
+        """Whether one of the references is the case itself, an appointment or an encounter of it."""
+        mine = {self.id} | {v.source.reference for v in self.visits}
+        return bool(mine.union(e.latest.source.reference for e in self.encounters).intersection(references))
 
     @property
     def names(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ from fhirbridge.core.joining import join
 from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
 from fhirbridge.core.scopes import (
+    after,
     home_of,
     of_answer,
     of_case,
@@ -37,7 +38,7 @@ from fhirbridge.core.scopes import (
 from fhirbridge.core.sharing import may_be_told
 from fhirbridge.core.spells import Course, Ending, Overdue, Scope, Sign, course
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.unfounded import could_go, why_gone
+from fhirbridge.core.unfounded import could_go, stated, why_gone
 
 
 def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
@@ -155,6 +156,8 @@ class Deciding:
                 started = self.anchored(pathway, each, spell, runs, earlier)
                 if started and pathway.group is not None:
                     taken.add(pathway.group)
+                while started and (rest := after(spell, runs[-1])) is not None:
+                    started = self.anchored(pathway, each, rest, runs, earlier)
             elif pathway.once_per == "signal-in-spell":
                 for scope in of_signal_in_spell(spell, self.record, pathway.signals):
                     self.wake(scope.start)
@@ -279,6 +282,7 @@ class Deciding:
                 case=each.case.id,
                 since=run.since,
                 triggers=run.triggers,
+                stated=tuple(stated(source, self.record) for source in run.triggers),
             )
             for each, run in self.runs
             if run.identity not in self.own.runs

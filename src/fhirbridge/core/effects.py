@@ -82,6 +82,8 @@ class Started(Effect, frozen=True, kw_only=True):
     since: datetime
     triggers: tuple[Source, ...] = ()
     """The versions that set it off; when one of them no longer stands, the run was never called for."""
+    stated: tuple[str, ...] = ()
+    """What each of the triggers said then."""
 
 
 class Written(Effect, frozen=True, kw_only=True):

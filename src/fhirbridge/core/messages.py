@@ -6,10 +6,11 @@ letters about other things are none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
+from fhirbridge.core.cases import Case
 from fhirbridge.core.facts import Message, Source
-from fhirbridge.core.history import History
 from fhirbridge.core.timeline import Record
 
 CHECK_IN = "send-check-in-message"
@@ -20,14 +21,21 @@ def sent_at(message: Message) -> datetime:
     return message.sent or message.received or message.known
 
 
-def check_ins(record: Record, after: datetime, until: datetime) -> list[tuple[datetime, Source]]:
-    """The check-in messages sent after one instant and up to another, oldest first."""
-    found = [(sent_at(m.latest), m.latest.source) for m in record.messages if _is_check_in(m)]
+def about(message: Message, case: Case, cases: Sequence[Case]) -> bool:
+    """Whether it counts in this case: it names it, or none of the patient's cases."""
+    if not message.about or case.named_in(message.about):
+        return True
+    return not any(other.named_in(message.about) for other in cases)
+
+
+def check_ins(record: Record, case: Case, after: datetime, until: datetime) -> list[tuple[datetime, Source]]:
+    """The check-in messages of the case sent after one instant and up to another, oldest first."""
+    messages = [m.latest for m in record.messages if _is_check_in(m.latest) and about(m.latest, case, record.cases)]
+    found = [(sent_at(message), message.source) for message in messages]
     return sorted(pair for pair in found if after < pair[0] <= until)
 
 
-def _is_check_in(message: History[Message]) -> bool:
-    fact = message.latest
-    ours = fact.obligation is not None
-    about_that = CHECK_IN in fact.actions or not fact.categorised
-    return fact.to_patient and not fact.from_patient and fact.status == "completed" and about_that and not ours
+def _is_check_in(message: Message) -> bool:
+    about_that = CHECK_IN in message.actions or not message.categorised
+    outgoing = message.to_patient and not message.from_patient and message.obligation is None
+    return outgoing and message.status == "completed" and about_that

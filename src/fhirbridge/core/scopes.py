@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from fhirbridge.core.answers import anchor, answers
 from fhirbridge.core.effects import Own
+from fhirbridge.core.scene import Run
 from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.spells import DISCHARGE, Course, Ending, Overdue, Scope, Sign, stay_bounds
 from fhirbridge.core.timeline import Record
@@ -98,6 +101,23 @@ def home_of(signal: SignalSpan, courses: Sequence[Course]) -> str | None:
                 return each.case.id
     open_then = [c for c in courses if c.closed is None or c.closed.at > signal.began] or list(courses)
     return open_then[-1].case.id if open_then else None
+
+
+def after(spell: Scope, run: Run) -> Scope | None:
+    """What is left of the spell after its pathway ended the run by its own word, if anything lapsed since."""
+    ended = run.ended
+    if ended is None or ended is not run.ending:
+        return None
+    lapses = tuple(m for m in spell.lapses if m.at > ended.at)
+    if not lapses:
+        return None
+    return replace(
+        spell,
+        name=f"{spell.name}>{ended.anchor}",
+        start=ended.at,
+        lapses=lapses,
+        misses=tuple(m for m in spell.misses if m.at > ended.at),
+    )
 
 
 def of_overdue(overdue: Overdue, ending: Ending | None) -> Scope:

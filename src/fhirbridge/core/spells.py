@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from fhirbridge.core.cases import Case, Visit
 from fhirbridge.core.effects import Own, Thing
-from fhirbridge.core.facts import AppointmentState, Encounter, Message, Source, Task
+from fhirbridge.core.facts import AppointmentState, Encounter, Source, Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
+from fhirbridge.core.messages import about, check_ins, sent_at
 from fhirbridge.core.signals import SignalSpan, discharged_at
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import CONTACT_MADE, CONTACTS_PATIENT
@@ -86,7 +87,8 @@ class Scope(Struct, frozen=True, kw_only=True):
     `name` tells it from others of the same case, and is part of every identity. It lasts from `start` to `ending`.
     Of a `spell`: `assessed` says that an appointment had been attended before it, `misses` are those inside it,
     `streak` those since the last attendance up to its end, `lapses` the misses and the patient's own cancellations
-    inside it. `signal`, `overdue`, `stay` and `answer` are what other scopes are about.
+    inside it, `row` those of the whole spell where the scope is a part of one. `signal`, `overdue`, `stay` and `answer`
+    are what other scopes are about.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     misses: tuple[Miss, ...] = ()
     streak: tuple[Miss, ...] = ()
     lapses: tuple[Miss, ...] = ()
+    row: tuple[Miss, ...] = ()
     spell: bool = False
     signal: SignalSpan | None = None
     overdue: Overdue | None = None
@@ -134,7 +137,7 @@ def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> fro
     if fact.obligation is not None:
         thing = own.things.get(fact.obligation)
         return frozenset(c.id for c in cases if thing and thing.key.case in c.names)
-    named = {case.id for case in cases if _names(fact.about, case)}
+    named = {case.id for case in cases if case.named_in(fact.about)}
     if named:
         return frozenset(named)
     if len(cases) == 1:
@@ -157,11 +160,6 @@ def _open_then(thing: Thing, actions: tuple[str, ...], at: datetime) -> bool:
     return thing.key.action in actions and thing.since <= at and (gone is None or at <= gone)
 
 
-def _names(references: tuple[str, ...], case: Case) -> bool:
-    mine = {case.id} | {v.source.reference for v in case.visits} | {e.latest.source.reference for e in case.encounters}
-    return bool(mine.intersection(references))
-
-
 def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
     """Cut the case into spells, as known at `now`; `late` as for `timeline.clock`."""
     closed = _closed(case, record, now, late)
@@ -171,8 +169,9 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     to_come = [at for v in case.came if (at := v.over if v.state is AppointmentState.PRESENT else v.at) > now]
     until = min(now, horizon)
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
-    signs = _signs(case, record, own, until, only_last=not lapses)
-    spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), signs, closed)
+    signs = _signs(case, record, own, until, only_last=not lapses and not record.messages)
+    written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
+    spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), written, signs, closed)
     return Course(case, spells, closed, _died(record, now), earliest((*upcoming, *to_come)))
 
 
@@ -221,8 +220,8 @@ def _signs(case: Case, record: Record, own: Own, until: datetime, *, only_last: 
     for message in record.messages:
         fact = message.latest
         said = fact.from_patient and fact.status in _SAID
-        if said and (not fact.about or not _elsewhere(fact, case, record.cases)):
-            signs.append(Ending(_said_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
+        if said and about(fact, case, record.cases):
+            signs.append(Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
     for task in record.tasks:
         if _is_contact(task.latest) and case.id in contact_cases(task, own, record.cases):
             signs.append(_contact(task))
@@ -247,16 +246,10 @@ def _is_contact(fact: Task) -> bool:
     return fact.status in _ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
 
 
-def _said_at(fact: Message) -> datetime:
-    return fact.sent or fact.received or fact.known
-
-
-def _elsewhere(fact: Message, case: Case, cases: tuple[Case, ...]) -> bool:
-    return not _names(fact.about, case) and any(_names(fact.about, other) for other in cases)
-
-
-def _spells(lapses: list[Miss], signs: list[Ending], closed: Ending | None) -> tuple[Scope, ...]:
-    """The spells in which something lapsed, and the last one in any case."""
+def _spells(
+    lapses: list[Miss], written: list[datetime], signs: list[Ending], closed: Ending | None
+) -> tuple[Scope, ...]:
+    """The spells in which something lapsed or was written to the patient, and the last one in any case."""
     misses = [m for m in lapses if not m.cancelled]
     spells = []
     start, name, assessed = BEGINNING, AT_START, None
@@ -264,7 +257,8 @@ def _spells(lapses: list[Miss], signs: list[Ending], closed: Ending | None) -> t
     endings: list[Ending | None] = [*signs, closed]
     for number, ending in enumerate(endings, start=1):
         inside = tuple(m for m in lapses if m.at > start and (ending is None or m.at <= ending.at))
-        if inside or number == len(endings):
+        tried = any(start < at and (ending is None or at <= ending.at) for at in written)
+        if inside or tried or number == len(endings):
             missed = tuple(m for m in inside if not m.cancelled)
             spell = Scope(
                 name=name,
@@ -274,6 +268,7 @@ def _spells(lapses: list[Miss], signs: list[Ending], closed: Ending | None) -> t
                 misses=missed,
                 streak=tuple(m for m in misses if attended_at < m.at <= missed[-1].at) if missed else (),
                 lapses=inside,
+                row=inside,
                 spell=True,
             )
             spells.append(spell)

@@ -75,7 +75,10 @@ def _last_risk(scene: Scene) -> Detail:
 
 def _efforts(scene: Scene) -> Detail:
     """Every check-in message and every attempt to reach the patient since the last sign of them, with its date."""
-    sent = [(at, "check-in message", source) for at, source in check_ins(scene.record, scene.scope.start, scene.ref)]
+    sent = [
+        (at, "check-in message", source)
+        for at, source in check_ins(scene.record, scene.course.case, scene.scope.start, scene.ref)
+    ]
     asked = {
         task.latest.source: task.latest.actions
         for task in scene.record.tasks

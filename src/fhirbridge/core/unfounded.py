@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fhirbridge.core.asking import REASONS
-from fhirbridge.core.effects import Kind, Own, Thing, Withdrawal
-from fhirbridge.core.facts import Source
+from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
+from fhirbridge.core.facts import AppointmentState, Source
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
-from fhirbridge.core.spells import Course, Sign
+from fhirbridge.core.spells import TOOK_UP, Course, Sign
 from fhirbridge.core.timeline import Record
 
 
@@ -22,16 +23,13 @@ def could_go(thing: Thing, pack: Pack) -> bool:
 def why_gone(thing: Thing, own: Own, courses: Sequence[Course], runs: Sequence[Run], record: Record) -> Withdrawal:
     """Corrected when what started it no longer stands; else what came after it."""
     started = own.runs.get(thing.run)
-    missed = {m.visit.source.reference for each in courses for spell in each.spells for m in spell.misses}
     each = next((each for each in courses if thing.key.case in each.case.names), None)
     if each is not None and each.closed is not None and each.closed.sign is Sign.DECEASED:
         return Withdrawal.DECEASED
-    if started is not None and not all(_stands(source, missed, record) for source in started.triggers):
-        return Withdrawal.CORRECTED
-    if each is None:
+    if each is None or (started is not None and not _founded(started, record)):
         return Withdrawal.CORRECTED
     for spell in each.spells:
-        if spell.ending is not None and thing.key.scope.split("|")[0] == spell.name:
+        if spell.ending is not None and re.split(r"[|>@]", thing.key.scope)[0] == spell.name:
             return REASONS[spell.ending.sign]
     if each.closed is not None:
         return REASONS[each.closed.sign]
@@ -40,8 +38,28 @@ def why_gone(thing: Thing, own: Own, courses: Sequence[Course], runs: Sequence[R
     return Withdrawal.NOT_NEEDED
 
 
-def _stands(source: Source, missed: set[str], record: Record) -> bool:
+def stated(source: Source, record: Record) -> str:
+    """What a trigger says now: the state of an appointment, or that it was not erased."""
     history = record.sources.get(source.reference)
     if history is None or history.latest.erased:
-        return False
-    return source.type != "Appointment" or source.reference in missed
+        return _ERASED
+    for case in record.cases:
+        for visit in case.visits:
+            if visit.source.reference == source.reference:
+                return visit.state
+    return _STATED
+
+
+def _founded(started: Started, record: Record) -> bool:
+    """Whether every trigger still says what it said when the run began; what was booked may have taken place since."""
+    said = zip(started.triggers, started.stated or (_STATED,) * len(started.triggers), strict=True)
+    for source, before in said:
+        now = stated(source, record)
+        came_about = before == AppointmentState.BOOKED and now in TOOK_UP
+        if now != before and not came_about:
+            return False
+    return True
+
+
+_ERASED = "erased"
+_STATED = "stated"

@@ -59,7 +59,8 @@ class Booked(Struct, frozen=True):
         trigger = run.counted_from
         for visit in scene.course.case.visits:
             first_known = visit.history.stretches[0].known
-            if visit.at > trigger and first_known > trigger and visit.state in TOOK_UP:
+            ahead = visit.state is not AppointmentState.MISSED or first_known < visit.at
+            if visit.at > trigger and first_known > trigger and visit.state in TOOK_UP and ahead:
                 at = scene.calendar.at_time(visit.at)
                 return Finding(True, first_known, (Reason(f"A new appointment is booked for {at}.", (visit.source,)),))
         return Finding(False, because=(Reason("No new appointment has been booked."),))

@@ -32,6 +32,7 @@ from fhirbridge.core.conditions.lapses import (
     BookedAhead,
     CalledOff,
     Idle,
+    LapsedUnbooked,
     LapsesInRow,
     MissedAfterDone,
     MissedOfLast,
@@ -155,6 +156,8 @@ class ConditionCompiler:
     def _about_attendance(self, when: authoring.When) -> Iterable[Condition]:
         if when.lapsed is not None:
             yield LapsesInRow(self.number(when.lapsed))
+        if when.lapsed_unbooked is not None:
+            yield _either(LapsedUnbooked(), when.lapsed_unbooked)
         if when.called_off is not None:
             yield _either(CalledOff(), when.called_off)
         if when.booked_ahead is not None:

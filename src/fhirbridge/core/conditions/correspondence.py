@@ -68,7 +68,7 @@ class CheckInsUnanswered(Struct, frozen=True):
 
 
 def _sent(scene: Scene) -> list[tuple[datetime, Source]]:
-    return check_ins(scene.record, scene.scope.start, scene.ref)
+    return check_ins(scene.record, scene.course.case, scene.scope.start, scene.ref)
 
 
 def _unanswered(scene: Scene, tried: tuple[datetime, Source], time: Span) -> Finding:

@@ -32,20 +32,44 @@ _AHEAD = frozenset({AppointmentState.BOOKED, AppointmentState.PRESENT})
 
 
 class LapsesInRow(Struct, frozen=True):
-    """So many appointments were missed or called off by the patient in this spell."""
+    """So many appointments in a row were missed or called off by the patient, the last of them in this scope."""
 
     count: int
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the lapse that completes the number."""
-        lapses = scene.scope.lapses
-        because = tuple(_lapse(scene, lapse) for lapse in lapses[: self.count])
-        if len(lapses) < self.count:
-            return Finding(False, because=because)
-        since = lapses[self.count - 1].clock
-        if since > scene.now:
-            return Finding(False, because=because, changes_at=since)
-        return Finding(True, since, because)
+        row, mine = scene.scope.row, scene.scope.lapses
+        for index, lapse in enumerate(row):
+            if index + 1 < self.count or not mine or lapse.at < mine[0].at:
+                continue
+            if lapse.clock > scene.now:
+                return Finding(False, changes_at=lapse.clock)
+            counted = row[index + 1 - self.count : index + 1]
+            return Finding(True, lapse.clock, tuple(_lapse(scene, each) for each in counted))
+        return Finding(False, because=tuple(_lapse(scene, each) for each in row))
+
+
+class LapsedUnbooked(Struct, frozen=True):
+    """An appointment was missed, or called off by the patient when no other lay ahead."""
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first such lapse of the scope, whatever has been booked since."""
+        for lapse in scene.scope.lapses:
+            if lapse.clock > scene.now:
+                return Finding(False, changes_at=lapse.clock)
+            if not lapse.cancelled or not any(_lay_ahead(v, lapse.at) for v in scene.course.case.visits):
+                return Finding(True, lapse.clock, (_lapse(scene, lapse),))
+        ahead = BookedAhead().find(scene)
+        cancelled = [lapse for lapse in scene.scope.lapses if lapse.cancelled]
+        if cancelled and not ahead.holds:
+            return Finding(True, max(ahead.since, cancelled[-1].clock), (_lapse(scene, cancelled[-1]),))
+        return Finding(False, because=tuple(_lapse(scene, each) for each in cancelled), changes_at=ahead.changes_at)
+
+
+def _lay_ahead(visit: Visit, at: datetime) -> bool:
+    """Whether the appointment was booked at that instant, and still to come."""
+    said = [stretch.meaning for stretch in visit.history.stretches if stretch.known <= at]
+    return visit.at > at and bool(said) and said[-1] in _AHEAD
 
 
 def _lapse(scene: Scene, lapse: Miss) -> Reason:
