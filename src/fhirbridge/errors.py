@@ -56,6 +56,13 @@ class EprUnavailable(EprError):
         self.retry_after = retry_after
 
 
+class EprUnauthorised(EprUnavailable):
+    """The EPR does not accept who the service says it is (401, or no token to be had).
+
+    It counts as unavailable: a key or token that was rotated must not turn everything that waits into dead letters.
+    """
+
+
 class EprConflict(EprError):
     """Somebody changed the resource since it was read (409, 412): read again and decide again."""
 

@@ -88,13 +88,17 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):
-    """A subscription that the service registered at an EPR, and the secret its notifications must carry."""
+    """A subscription that the service registered at an EPR, and the secret its notifications must carry.
+
+    `former` is the secret before a renewal: as good as the new one until the EPR is known to use that; then empty.
+    """
 
     epr: str
     criteria: str
     reference: str
     secret: str
     since: datetime
+    former: str = ""
 
 
 class Clock(Protocol):

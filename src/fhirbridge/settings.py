@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -35,20 +36,86 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EprSettings(_Section):
-    """One EPR. `notify_secret` is for a sender that no subscription of ours gave a secret to (an integration engine).
+class Tls(_Section):
+    """Whom to trust (`ca`, else what the machine trusts) and the client certificate to show; paths of PEM files.
 
-    `packs` are the policies for its patients; empty means those of the service. `trust_payload`: believe notifications
-    where the EPR cannot be asked.
+    `certificate_key` where the private key is not in the file of the certificate. Every kind of `auth` has these.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.certificate_key and not self.certificate:
+            raise ValueError("certificate_key needs certificate; give the path of the certificate too")
+        return self
+
+
+class BearerAuth(Tls):
+    """A token that does not expire, in a file."""
+
+    kind: Literal["bearer"]
+    token_file: Path
+
+
+class SmartAuth(Tls):
+    """SMART Backend Services. `key` is the path of a private key: RSA signs RS384, EC on P-384 signs ES384.
+
+    `kid` is that of the JWK, else the key's thumbprint. `token_url`: where the EPR's SMART configuration does not say.
+    """
+
+    kind: Literal["smart"]
+    client_id: str = Field(min_length=1)
+    key: Path
+    kid: str = ""
+    scope: str = "system/*.crus"
+    token_url: HttpUrl | None = None
+
+
+class NhsJwtAuth(Tls):
+    """The signed JWT of the NHS API platform: `client_id` is the API key, `key` an RSA key, which signs RS512."""
+
+    kind: Literal["nhs-jwt"]
+    client_id: str = Field(min_length=1)
+    key: Path
+    kid: str = Field(min_length=1)
+    token_url: HttpUrl
+
+
+class CertificateAuth(Tls):
+    """A client certificate alone."""
+
+    kind: Literal["mtls"]
+    certificate: Path
+
+
+Auth = Annotated[BearerAuth | SmartAuth | NhsJwtAuth | CertificateAuth, Field(discriminator="kind")]
+
+
+class EprSettings(_Section):
+    """One EPR. `auth` is how the service shows who it is; `token` the short form of a token that does not expire.
+
+    `notify_secret` is for a sender that no subscription of ours gave a secret to (an integration engine). `packs` are
+    the policies for its patients; empty means those of the service. `trust_payload`: believe notifications where the
+    EPR cannot be asked.
     """
 
     base_url: HttpUrl
     mapping: str = "uk-core"
     token: SecretStr | None = None
+    auth: Auth | None = None
     notify_secret: SecretStr | None = None
     trust_payload: bool = False
     subscribe: bool = True
     packs: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.token and self.auth and not isinstance(self.auth, CertificateAuth):
+            raise ValueError("token and auth both say how to authenticate; keep one")
+        return self
 
 
 class Limits(_Section):

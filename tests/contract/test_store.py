@@ -500,7 +500,9 @@ async def test_a_registration_is_remembered_once_for_an_epr_and_criteria(store: 
     first = Subscribed(epr="epr", criteria="Appointment?", reference="Subscription/1", secret="s1", since=NOON)
     other = Subscribed(epr="epr", criteria="Encounter?", reference="Subscription/2", secret="s2", since=NOON)
     there = Subscribed(epr="other", criteria="Appointment?", reference="Subscription/1", secret="s3", since=NOON)
-    renewed = Subscribed(epr="epr", criteria="Appointment?", reference="Subscription/3", secret="s4", since=NOON + SOON)
+    renewed = Subscribed(
+        epr="epr", criteria="Appointment?", reference="Subscription/3", secret="s4", since=NOON + SOON, former="s1"
+    )
     for subscription in (first, other, there, renewed):
         await store.subscribed(subscription)
 

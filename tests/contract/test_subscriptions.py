@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fhirbridge.adapters.epr import BearerToken, FhirEpr
+from fhirbridge.adapters.auth import BearerToken
+from fhirbridge.adapters.epr import FhirEpr
 from fhirbridge.adapters.feeds.rest_hook import NEEDED, WHERE_OFFERED, Standing, Watch, ensure, secret_matches
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
@@ -114,7 +115,75 @@ async def test_one_that_the_epr_stopped_is_renewed_and_the_gap_told(
     assert "stopped" in watch.why
     assert (await one(epr, store, endpoint, NOW + 2 * MINUTE)).gap_since is None
     (renewed,) = await registered(epr, endpoint)
-    assert renewed["channel"] == there["channel"]
+    assert {**renewed["channel"], "header": []} == {**there["channel"], "header": []}
+
+
+async def stop(epr: Adapter, reference: str) -> None:
+    there = await epr.read(reference)
+    assert there is not None
+    await epr.update({**there, "status": "error"})
+
+
+async def test_each_renewal_brings_a_new_secret(epr: Adapter, store: MemoryStore, endpoint: str) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    (before,) = await store.subscriptions("trust")
+    await stop(epr, first.reference)
+    await one(epr, store, endpoint, NOW + MINUTE)
+    (after,) = await store.subscriptions("trust")
+    (there,) = await registered(epr, endpoint)
+    assert there["channel"]["header"] == [f"Authorization: Bearer {after.secret}"]
+    assert secret_matches(f"Bearer {after.secret}", [after])
+    assert not secret_matches(f"Bearer {before.secret}", [after])
+
+
+async def test_the_former_secret_is_good_until_the_new_one_is_active(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    first = await one(epr, store, endpoint, NOW)
+    (before,) = await store.subscriptions("trust")
+    await stop(epr, first.reference)
+    update = epr.update
+
+    async def cut_off(resource: Resource) -> Resource:
+        raise EprUnavailable("away")
+
+    monkeypatch.setattr(epr, "update", cut_off)
+    for _ in range(2):
+        with pytest.raises(EprUnavailable):
+            await one(epr, store, endpoint, NOW + MINUTE)
+    (meanwhile,) = await store.subscriptions("trust")
+    assert secret_matches(f"Bearer {before.secret}", [meanwhile])
+    assert secret_matches(f"Bearer {meanwhile.secret}", [meanwhile])
+
+    monkeypatch.setattr(epr, "update", update)
+    watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
+    (after,) = await store.subscriptions("trust")
+    assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
+    assert after.secret == meanwhile.secret != before.secret
+    assert not secret_matches(f"Bearer {before.secret}", [after])
+
+
+async def test_a_crash_between_the_epr_and_the_store_keeps_secret_and_gap(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    first = await one(epr, store, endpoint, NOW)
+    await stop(epr, first.reference)
+    update = epr.update
+
+    async def then_lost(resource: Resource) -> Resource:
+        await update(resource)
+        raise EprUnavailable("the answer was lost")
+
+    monkeypatch.setattr(epr, "update", then_lost)
+    with pytest.raises(EprUnavailable):
+        await one(epr, store, endpoint, NOW + MINUTE)
+    (meanwhile,) = await store.subscriptions("trust")
+    watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
+    (after,) = await store.subscriptions("trust")
+    assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
+    assert (after.secret, after.former) == (meanwhile.secret, "")
 
 
 async def test_one_registered_just_before_a_crash_is_found_again(

@@ -6,30 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
-from fhirbridge.adapters.epr import BearerToken, FhirEpr
 from fhirbridge.adapters.feeds.rest_hook import NEEDED, Standing, Watch, ensure
 from fhirbridge.adapters.store import open_store
-from fhirbridge.errors import ConfigurationError, EprError, EprRefused, FhirbridgeError, NotKnown
-from fhirbridge.fhir.mapping import Mapping as FhirMapping
+from fhirbridge.errors import EprError, EprRefused, FhirbridgeError
 from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Service, Site, said
-from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.shipped import folder
+from fhirbridge.settings import Settings
+from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
 from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
 
 _log = structlog.get_logger(__name__)
-
-
-class SystemClock:
-    """The time of the machine, UTC."""
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -65,9 +55,8 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         stack.push_async_callback(store.close)
         sites = {}
         for name, one in settings.eprs.items():
-            auth = BearerToken(one.token.get_secret_value()) if one.token else None
-            epr = await stack.enter_async_context(FhirEpr(name, str(one.base_url), auth=auth))
-            mapping = _mapping(name, one)
+            epr = await stack.enter_async_context(epr_of(name, one))
+            mapping = mapping_of(name, one)
             sites[name] = Site(
                 epr=epr,
                 mapping=mapping,
@@ -77,13 +66,6 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 trust_payload=one.trust_payload,
             )
         yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
-
-
-def _mapping(epr: str, one: EprSettings) -> FhirMapping:
-    try:
-        return FhirMapping.load(one.mapping, [folder("mappings")])
-    except NotKnown as error:
-        raise ConfigurationError(str(error), place=f"eprs.{epr}.mapping") from error
 
 
 async def watch(runtime: Runtime, stop: asyncio.Event) -> None:

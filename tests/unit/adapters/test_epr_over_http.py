@@ -12,8 +12,9 @@ import pytest
 import respx
 
 from fhirbridge import __version__
-from fhirbridge.adapters.epr import BearerToken, FhirEpr
-from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnavailable
+from fhirbridge.adapters.auth import BearerToken
+from fhirbridge.adapters.epr import FhirEpr
+from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
 from fhirbridge.ports import Delivery, Outgoing, Resource, Subject
 
@@ -54,7 +55,7 @@ async def test_who_asks_and_for_what(epr: FhirEpr) -> None:
     ("status", "error"),
     [
         (400, EprRefused),
-        (401, EprUnavailable),
+        (401, EprUnauthorised),
         (403, EprRefused),
         (405, EprRefused),
         (408, EprUnavailable),

@@ -1,7 +1,6 @@
 """What an HTTP answer of an EPR means: a resource, or one of the service's own errors.
 
-Whether a write may be tried again is decided here, by status. 401 counts as unavailable: a token that was
-rotated must not turn everything that waits into dead letters. Messages name the interaction and the
+Whether a write may be tried again is decided here, by status. Messages name the interaction and the
 EPR's reason, never the query, which can hold a patient's identifiers.
 """
 
@@ -14,12 +13,11 @@ from typing import Any, NoReturn
 import httpx
 import orjson
 
-from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnavailable
+from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.ports import Resource
 
 _TRANSIENT = frozenset(
     {
-        HTTPStatus.UNAUTHORIZED,
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -34,7 +32,7 @@ def resource(response: httpx.Response, body: bytes, what: str) -> Resource:
 
     Raises:
         EprError: the body is not a FHIR resource in JSON.
-        EprUnavailable, EprConflict, EprRefused: as `failed` says.
+        EprUnauthorised, EprUnavailable, EprConflict, EprRefused: as `failed` says.
     """
     if not response.is_success:
         failed(response, body, what)
@@ -53,6 +51,8 @@ def failed(response: httpx.Response, body: bytes, what: str) -> NoReturn:
     said = f"{what}: {status} {reason(outcome)}".rstrip()
     if status in _CONFLICT:
         raise EprConflict(f"{said}; somebody changed it first, read it again")
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise EprUnauthorised(said, retry_after=retry_after(response))
     if status in _TRANSIENT or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED):
         raise EprUnavailable(said, retry_after=retry_after(response))
     if response.is_redirect:

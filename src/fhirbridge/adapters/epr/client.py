@@ -7,8 +7,10 @@ that has gone wrong cannot take the service with it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,7 @@ import httpx
 import orjson
 
 from fhirbridge import __version__
+from fhirbridge.adapters.auth import Credentials
 from fhirbridge.adapters.epr import answers
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.errors import EprError, EprRefused, EprUnavailable
@@ -25,6 +28,7 @@ from fhirbridge.ports import Delivery, Receipt, Resource
 
 FHIR_JSON = "application/fhir+json"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
+LONGEST = 120.0
 LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
 LARGEST_ANSWER = 32 * 1024 * 1024
 MOST_PAGES = 1000
@@ -32,15 +36,17 @@ PAGE = 200
 
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
-# httpx logs every URL with its query at INFO, and a query can hold an NHS number.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpx logs every URL with its query at INFO, and a query can hold an NHS number; httpcore all headers at DEBUG.
+for _library in ("httpx", "httpcore"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
 
 
 class FhirEpr:
     """One EPR over FHIR R4 (`ports.Epr`). Use it as an async context manager, or call `aclose`.
 
-    `base_url` is the EPR's FHIR base, with or without a slash at its end; `auth` any `httpx.Auth`. `timeout` is for
-    each step of a request; `largest_answer` in bytes; `most_pages` bounds one search. A search pages by the EPR's
+    `base_url` is the EPR's FHIR base, with or without a slash at its end; `auth` says who asks, `tls` whom to trust and
+    which certificate to show. `timeout` is for each step of a request, `longest` in seconds for the whole of it;
+    `largest_answer` in bytes; `most_pages` bounds one search. A search pages by the EPR's
     `next` links: where these are offsets, a resource that is changed meanwhile can slip from one page to another, so
     that it comes once at most and in rare cases not at all. Whoever needs them all reads again with an overlap.
     """
@@ -50,18 +56,22 @@ class FhirEpr:
         name: str,
         base_url: str,
         *,
-        auth: httpx.Auth | None = None,
+        auth: Credentials | None = None,
+        tls: ssl.SSLContext | None = None,
         timeout: httpx.Timeout = TIMEOUT,
+        longest: float = LONGEST,
         largest_answer: int = LARGEST_ANSWER,
         most_pages: int = MOST_PAGES,
     ) -> None:
         self.name = name
         self._base = base_url.rstrip("/") + "/"
+        self._auth = auth
+        self._longest = longest
         self._largest_answer = largest_answer
         self._most_pages = most_pages
         self._capability: Resource | None = None
         self._client = httpx.AsyncClient(
-            auth=auth,
+            verify=tls or True,
             timeout=timeout,
             limits=LIMITS,
             follow_redirects=False,
@@ -182,21 +192,50 @@ class FhirEpr:
         return same_origin and (parts.path.rstrip("/") + "/").startswith(base.path) and ".." not in unquote(parts.path)
 
     async def _send(self, request: httpx.Request, what: str) -> tuple[httpx.Response, bytes]:
+        """Send with credentials; once more with new ones where the EPR does not take those and there may be others."""
+        if self._auth is None:
+            return await self._exchange(request, what)
+        header = request.headers["Authorization"] = await self._auth.header(self._exchange)
+        response, body = await self._exchange(request, what)
+        if response.status_code != httpx.codes.UNAUTHORIZED or not self._auth.refused(header):
+            return response, body
+        request.headers["Authorization"] = await self._auth.header(self._exchange)
+        return await self._exchange(request, what)
+
+    async def _exchange(self, request: httpx.Request, what: str) -> tuple[httpx.Response, bytes]:
         body = bytearray()
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > self._largest_answer:
-                        raise EprError(f"{self.name}: {what}: more than {self._largest_answer} bytes; ask for less")
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(self._longest):
+                response = await self._client.send(request, stream=True)
+                try:
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > self._largest_answer:
+                            raise EprError(f"{self.name}: {what}: more than {self._largest_answer} bytes; ask for less")
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise EprUnavailable(
+                f"{self.name}: {what}: not answered within {self._longest:g} s; is it slow?"
+            ) from error
         except httpx.TransportError as error:
-            raise EprUnavailable(f"{self.name}: {what}: {type(error).__name__}; is the EPR up?") from error
+            why = _tls_fault(error) or f"{type(error).__name__}; is the EPR up?"
+            raise EprUnavailable(f"{self.name}: {what}: {why}") from error
         except httpx.DecodingError as error:
             raise EprError(f"{self.name}: {what}: the answer is not in the encoding that it names") from error
         return response, bytes(body)
+
+
+def _tls_fault(error: BaseException) -> str:
+    """What is wrong with the certificates, if that is what kept a connection from being made."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}; set auth.ca, or mend the certificate"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason}; check auth.certificate and that base_url is https"
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _checked(reference: str) -> str:

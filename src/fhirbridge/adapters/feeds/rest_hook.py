@@ -2,8 +2,10 @@
 
 The service keeps one Subscription for each resource type at each EPR and finds its own again by the endpoint and the
 criteria, so that a crash between registering and remembering leaves nothing behind. The secret is kept before the EPR
-is given it: a notification that comes early is known. An EPR stops a subscription that it cannot deliver to; the
-time since it was last seen to stand is a gap, and has to be read from the record.
+is given it: a notification that comes early is known. Each renewal brings a new secret; the one before is as good
+until the EPR is seen to use the new one, so that nothing that is under way meanwhile is turned away. An EPR stops a
+subscription that it cannot deliver to; the time since it was last seen to stand is a gap, and has to be read from the
+record.
 """
 
 from __future__ import annotations
@@ -98,12 +100,14 @@ async def ensure(epr: Epr, store: Store, endpoint: str, types: Sequence[str], no
 def secret_matches(authorization: str, subscriptions: Iterable[Subscribed]) -> bool:
     """Whether the `Authorization` header of a notification carries the secret of one of these subscriptions.
 
-    Takes the same time whichever it is, and whether it is one.
+    While one is being renewed, its former secret will do too. It takes the same time whichever it is, and whether it
+    is one.
     """
     scheme, _, presented = authorization.partition(" ")
     found = False
     for subscribed in subscriptions:
-        found |= hmac.compare_digest(presented.strip().encode(), subscribed.secret.encode())
+        for secret in (subscribed.secret, subscribed.former):
+            found |= bool(secret) & hmac.compare_digest(presented.strip().encode(), secret.encode())
     return found and scheme.lower() == "bearer"
 
 
@@ -117,15 +121,29 @@ async def _ensure_one(
     current = await _current(epr, endpoint, kept)
     why = _fault(current, endpoint, kept)
     if current is None or why:
+        kept = await _with_new_secret(store, kept)
         current = await _renewed(epr, endpoint, kept, current)
     reference = reference_of(current)
     active = current["status"] == "active"
-    gap_since = None if active and not why and kept.reference == reference else kept.since
-    seen = replace(kept, reference=reference, since=now) if active else replace(kept, reference="")
+    stood = active and not why and kept.reference == reference and not kept.former
+    gap_since = None if stood else kept.since
+    seen = replace(kept, reference=reference, since=now, former="") if active else replace(kept, reference="")
     if seen != kept:
         await store.subscribed(seen)
     standing = Standing.ACTIVE if active else Standing.PENDING
     return Watch(type=resource_type, standing=standing, reference=reference, gap_since=gap_since, why=why)
+
+
+async def _with_new_secret(store: Store, kept: Subscribed) -> Subscribed:
+    """A new secret for a renewal, kept before the EPR is given it.
+
+    One that the EPR was not seen to use is not passed over: after a crash, the EPR may have that or the former.
+    """
+    if not kept.reference or kept.former:
+        return kept
+    renewed = replace(kept, secret=secrets.token_urlsafe(32), former=kept.secret)
+    await store.subscribed(renewed)
+    return renewed
 
 
 async def _current(epr: Epr, endpoint: str, kept: Subscribed) -> Resource | None:
@@ -151,7 +169,7 @@ def _fault(current: Resource | None, endpoint: str, kept: Subscribed) -> str:
         return f"the EPR had stopped it: {current.get('error') or current['status']}"
     if current["channel"].get("endpoint") != endpoint:
         return "it led to another endpoint"
-    if not kept.reference and _header(kept.secret) not in current["channel"].get("header", []):
+    if (not kept.reference or kept.former) and _header(kept.secret) not in current["channel"].get("header", []):
         return "it had another secret"
     return ""
 

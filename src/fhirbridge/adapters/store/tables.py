@@ -189,4 +189,5 @@ subscriptions = Table(
     Column("reference", Text, nullable=False),
     Column("secret", Text, nullable=False),
     Column("since", Instant, nullable=False),
+    Column("former", Text, nullable=False, server_default=text("''")),
 )
