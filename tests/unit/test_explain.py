@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fhirbridge.core.accounts import CaseAccount, Outlook, PathwayAccount, StepAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
 from fhirbridge.core.effects import NOTHING, Own, fold
-from fhirbridge.core.explain import CaseAccount, Outlook, PathwayAccount, StepAccount, explain
+from fhirbridge.core.explain import explain
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Message, Signal, Source, Task
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record

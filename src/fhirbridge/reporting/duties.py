@@ -8,10 +8,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from fhirbridge.core.accounts import Asked
 from fhirbridge.core.cases import Case
 from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import AnyEffect, Kind, Own, Thing, fold
-from fhirbridge.core.explain import Asked, explain
+from fhirbridge.core.explain import explain
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record

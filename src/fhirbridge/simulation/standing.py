@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from fhirbridge.core.accounts import Asked, CaseAccount, Outlook, PathwayAccount, RunAccount, StepAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Kind, Withdrawal
-from fhirbridge.core.explain import Asked, CaseAccount, Outlook, PathwayAccount, RunAccount, StepAccount
 from fhirbridge.core.facts import Source
 from fhirbridge.core.spells import Ending, Sign
 from fhirbridge.fhir.wording import display, sentence
