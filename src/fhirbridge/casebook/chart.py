@@ -132,6 +132,20 @@ class Chart:
             resource["episodeOfCare"] = [forms.reference(f"EpisodeOfCare/{entry.text('episode')}")]
         return resource
 
+    def stay(self, entry: Entry) -> Resource:
+        """An inpatient stay that begins; `until` is the discharge date planned for it."""
+        name = self._named(entry, entry.name.text(), "Encounter")
+        resource = forms.stay(name, entry.on)
+        if "episode" in entry.details:
+            resource["episodeOfCare"] = [forms.reference(f"EpisodeOfCare/{entry.text('episode')}")]
+        return self._with_end(resource, "period", entry)
+
+    def visit(self, entry: Entry) -> Resource:
+        """Somebody from outside the care team met the patient at `on`."""
+        word = _one_of(entry.name, frozenset(forms.VISITORS), "visitor")
+        count = 1 + sum(1 for n in self._names if n.startswith("visit"))
+        return forms.visit(self._named(entry, f"visit-{count}", "Encounter"), entry.on, word)
+
     # --- episodes and referrals ------------------------------------------------------------------
 
     def episode(self, entry: Entry) -> Resource:
@@ -150,8 +164,8 @@ class Chart:
         return resource
 
     def discharged(self, entry: Entry) -> Resource:
-        """The episode ends at `on`."""
-        resource = self._earlier(entry.name, "EpisodeOfCare")
+        """The episode or the stay ends at `on`."""
+        resource = self._earlier(entry.name, "EpisodeOfCare", "Encounter")
         resource["period"]["end"] = forms.utc(entry.on)
         return resource | {"status": "finished"}
 
@@ -285,6 +299,8 @@ VERBS: dict[str, Verb] = {
     "cancelled": _verb(Chart.appointment, "by", *_BOOKING),
     "corrected": _verb(Chart.corrected, "to", "start"),
     "encounter": _verb(Chart.encounter, "of", "episode", "status"),
+    "stay": _verb(Chart.stay, "episode", "until"),
+    "visit": _verb(Chart.visit, "as"),
     "episode": _verb(Chart.episode, "setting", "service", "from", "status"),
     "discharged": _verb(Chart.discharged),
     "referral": _verb(Chart.referral, "priority", "by", "signal"),

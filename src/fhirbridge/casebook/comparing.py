@@ -104,6 +104,8 @@ def _words(resource: Resource) -> Iterator[str]:
         yield item.get("valueString", "")
     for item in (*resource.get("payload", []), *resource.get("note", [])):
         yield item.get("contentString", "") or item.get("text", "")
+    for point in (activity["detail"] for activity in resource.get("activity", []) if "detail" in activity):
+        yield f"{point['description']} is {point['status']}"
 
 
 def _code(concept: Resource) -> str:

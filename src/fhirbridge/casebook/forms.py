@@ -37,6 +37,9 @@ RELATIONSHIPS: dict[str, tuple[str, str]] = {
 AUDIENCES: dict[str, tuple[str, str]] = {"family": (_ROLE_CODE, "FAMMEMB"), "agency": (_ROLE_CLASS, "AGNT")}
 """Whom a consent can be about."""
 
+VISITORS: dict[str, tuple[str, str]] = {"advocate": ("http://snomed.info/sct", "429577009")}
+"""Words for people from outside the care team who may visit, with system and code."""
+
 
 def utc(at: datetime) -> str:
     """The instant as FHIR writes it, in UTC."""
@@ -92,6 +95,17 @@ def encounter(name: str, start: datetime, status: str) -> Resource:
         "subject": reference(PATIENT),
         "period": {"start": utc(start)},
     }
+
+
+def stay(name: str, start: datetime) -> Resource:
+    """An inpatient stay that has begun."""
+    return encounter(name, start, "in-progress") | {"class": {"system": f"{_TERMINOLOGY}/v3-ActCode", "code": "IMP"}}
+
+
+def visit(name: str, at: datetime, visitor: str) -> Resource:
+    """A meeting with one of `VISITORS`."""
+    taking_part = {"type": [concept(*VISITORS[visitor])]}
+    return encounter(name, at, "finished") | {"participant": [taking_part]}
 
 
 def episode(name: str, start: datetime, status: str) -> Resource:
