@@ -98,7 +98,10 @@ def test_a_wrong_case_is_refused_by_file_line_and_remedy(
         ),
         ("{on: 2026-02-04 11:00, family: cousin}", "'cousin' is no relationship: write one of brother, "),
         ("{on: 2026-02-04 11:00, consent: maybe}", "'maybe' is no consent: write denies or permits, then family, "),
-        ("{on: 2026-02-04 11:00, message: hello}", "'hello' is no message: write one of from patient, to patient"),
+        (
+            "{on: 2026-02-04 11:00, message: hello}",
+            "'hello' is no message: write one of from gp, from patient, to gp, to patient",
+        ),
         ("{on: 2026-02-04 11:00, answer: contact-family}", "no open Task 'contact-family' by then; open are: contact-"),
         ("{on: 2026-02-04 11:00, task: contact-patient, outcome: ok}", "'ok' is no outcome: write one of calling-card"),
         ("{on: 2026-02-04 11:00, resource: {id: x}}", "a resource needs at least resourceType and id"),

@@ -16,6 +16,7 @@ from fhirbridge.casebook import forms
 from fhirbridge.casebook.case import Entry
 from fhirbridge.casebook.times import instant
 from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.codes import ACTIONS
 from fhirbridge.core.vocabulary import OUTCOMES, SETTINGS, SIGNALS
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.located_yaml import Spot
@@ -161,7 +162,23 @@ class Chart:
             resource["type"] = types
         if "from" in entry.details:
             resource["referralRequest"] = [forms.reference(f"ServiceRequest/{entry.text('from')}")]
+        return self._with_end(resource, "period", entry)
+
+    def discharge_date(self, entry: Entry) -> Resource:
+        """The episode or stay is planned to end at another time, or at none (`is: none`), while it goes on."""
+        resource = self._earlier(entry.name, "EpisodeOfCare", "Encounter")
+        if "is" not in entry.details:
+            entry.spot.fail("'is' is missing: when is it planned to end? Write a date, or none")
+        resource["period"].pop("end", None)
+        if entry.text("is") != "none":
+            resource["period"]["end"] = forms.utc(instant(entry.details["is"], self.calendar, ends=True))
         return resource
+
+    def reopened(self, entry: Entry) -> Resource:
+        """The end of the episode or the stay was a mistake: it goes on as if it had not ended."""
+        resource = self._earlier(entry.name, "EpisodeOfCare", "Encounter")
+        resource["period"].pop("end", None)
+        return resource | {"status": "active" if resource["resourceType"] == "EpisodeOfCare" else "in-progress"}
 
     def discharged(self, entry: Entry) -> Resource:
         """The episode or the stay ends at `on`."""
@@ -232,10 +249,15 @@ class Chart:
         return self._with_about(resource, "reasonReference", entry)
 
     def message(self, entry: Entry) -> Resource:
-        """A message `from patient` or `to patient`, sent at `on`."""
-        words = _one_of(entry.name, frozenset({"from patient", "to patient"}), "message")
+        """A message `from patient`, `to patient`, `from gp` or `to gp`, sent at `on`; with a `category`, about that."""
+        known = frozenset(f"{way} {who}" for way in ("from", "to") for who in ("patient", "gp"))
+        way, _, who = _one_of(entry.name, known, "message").partition(" ")
+        other = forms.PATIENT if who == "patient" else self._practice()
         count = 1 + sum(1 for n in self._names if n.startswith("message"))
-        resource = forms.message(self._named(entry, f"message-{count}", "Communication"), entry.on, words[:4] == "from")
+        name = self._named(entry, f"message-{count}", "Communication")
+        resource = forms.message(name, entry.on, other, comes_in=way == "from")
+        if "category" in entry.details:
+            resource["category"] = [_category(entry.text("category"))]
         return self._with_about(resource, "about", entry)
 
     def withdrawn(self, entry: Entry) -> Resource:
@@ -249,6 +271,11 @@ class Chart:
             entry.name.fail("a resource needs at least resourceType and id")
         self._names.setdefault(str(resource["id"]), f"{resource['resourceType']}/{resource['id']}")
         return resource
+
+    def _practice(self) -> str:
+        """The patient's GP, as the latest version of the Patient names it."""
+        known = self._latest.get(forms.PATIENT, {})
+        return str(known["generalPractitioner"][0]["reference"]) if known else PRACTICE
 
     def _with_end(self, resource: Resource, element: str, entry: Entry) -> Resource:
         if "until" in entry.details:
@@ -268,6 +295,11 @@ def _cancelled(resource: Resource, by: str, spot: Spot) -> Resource:
         spot.fail(f"{by!r} cancels nothing: write patient, provider or nobody")
     reason = {"cancelationReason": forms.cancelled_by(by)} if by in {"patient", "provider"} else {}
     return resource | {"status": "cancelled"} | reason
+
+
+def _category(words: str) -> Resource:
+    """One of the service's actions, else whatever the EPR calls it."""
+    return forms.concept(canonical.ACTION, words) if words in ACTIONS else {"text": words}
 
 
 def _outcome(entry: Entry) -> str:
@@ -301,7 +333,9 @@ VERBS: dict[str, Verb] = {
     "encounter": _verb(Chart.encounter, "of", "episode", "status"),
     "stay": _verb(Chart.stay, "episode", "until"),
     "visit": _verb(Chart.visit, "as"),
-    "episode": _verb(Chart.episode, "setting", "service", "from", "status"),
+    "episode": _verb(Chart.episode, "setting", "service", "from", "status", "until"),
+    "discharge-date": _verb(Chart.discharge_date, "is"),
+    "reopened": _verb(Chart.reopened),
     "discharged": _verb(Chart.discharged),
     "referral": _verb(Chart.referral, "priority", "by", "signal"),
     "signal": _verb(Chart.signal, "as", "until"),
@@ -312,7 +346,7 @@ VERBS: dict[str, Verb] = {
     "patient": _verb(Chart.patient, "born", "gp"),
     "died": _verb(Chart.died),
     "task": _verb(Chart.task, "as", "outcome", "status", "about"),
-    "message": _verb(Chart.message, "as", "about"),
+    "message": _verb(Chart.message, "as", "about", "category"),
     "withdrawn": _verb(Chart.withdrawn),
     "resource": _verb(Chart.raw),
 }

@@ -195,15 +195,15 @@ def answered(status: str, outcome: str, ended: datetime) -> Resource:
     return elements
 
 
-def message(name: str, sent: datetime, from_patient: bool) -> Resource:
-    """A message from the patient to the team, or the other way."""
-    team = reference("CareTeam/team")
+def message(name: str, sent: datetime, other: str, *, comes_in: bool) -> Resource:
+    """A message about the patient between the team and the `other` (a reference); `comes_in` when they sent it."""
+    team, them = reference("CareTeam/team"), reference(other)
     return {
         "resourceType": "Communication",
         "id": name,
         "status": "completed",
         "subject": reference(PATIENT),
-        "sender": reference(PATIENT) if from_patient else team,
-        "recipient": [team if from_patient else reference(PATIENT)],
+        "sender": them if comes_in else team,
+        "recipient": [team if comes_in else them],
         "sent": utc(sent),
     }
