@@ -8,7 +8,7 @@ All instants are UTC. References are `Type/id`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Protocol
@@ -22,6 +22,10 @@ from fhirbridge.fhir.render.outgoing import Outgoing as Outgoing
 
 Resource = dict[str, Any]
 """A FHIR resource as parsed JSON."""
+
+
+Reading = Callable[[Resource], AnyFact | None]
+"""How a mapping reads a resource: the fact it gives, None when there is no use for it."""
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -38,6 +42,14 @@ class Version(Struct, frozen=True, kw_only=True):
 
     fact: AnyFact
     resource: Resource
+
+
+class Remapped(Struct, frozen=True, kw_only=True):
+    """What another mapping made of the kept versions: how many there are, how many read differently, about how many."""
+
+    versions: int = 0
+    changed: int = 0
+    subjects: int = 0
 
 
 class Subject(Struct, frozen=True):
@@ -129,6 +141,13 @@ class Store(Protocol):
 
     async def last(self, epr: str, reference: str) -> Version | None:
         """The version of `Type/id` that became known last, of those kept; None when it was never heard of."""
+        ...
+
+    async def remap(self, epr: str, reading: Reading, now: datetime) -> Remapped:
+        """Read every kept version of the EPR again, and make those due now about whom it says something else.
+
+        In batches, each a transaction: stopped in between, it can be done again, and does what is left.
+        """
         ...
 
     async def has_seen(self, subject: Subject) -> bool:

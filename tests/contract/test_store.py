@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from fhirbridge.adapters.store import open_store
 from fhirbridge.core.effects import AnyEffect, Completed, Key, Kind, Started, Withdrawal, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source, Unmapped
 from fhirbridge.errors import Defect, Overtaken, SenderError
-from fhirbridge.ports import Delivery, Event, Known, Outgoing, Receipt, Store, Subject, Subscribed, Version
+from fhirbridge.ports import Delivery, Event, Known, Outgoing, Receipt, Remapped, Store, Subject, Subscribed, Version
 from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -491,6 +492,76 @@ async def test_a_receipt_that_makes_no_sense_is_our_mistake_and_changes_nothing(
         await store.delivered([Receipt(row=row.row, reference="Task/1"), receipt], NOON)
     assert identities(await store.undelivered(NOON, 10)) == ["a1"]
     await store.delivered([], NOON)
+
+
+# Another mapping
+
+
+def attended(resource: dict[str, Any]) -> AnyFact:
+    """A mapping of the test's own: whatever was missed counts as attended, whoever it is about."""
+    return Appointment(
+        source=Source("Appointment", resource["id"], "1"),
+        known=NOON,
+        patient=resource.get("patient", ANN.patient),
+        state=AppointmentState.ATTENDED,
+    )
+
+
+async def test_kept_versions_are_read_with_another_mapping_and_only_those_it_concerns_are_due(store: Store) -> None:
+    await store.keep("epr", [appointment("a"), appointment("b", patient=BOB.patient)], [], NOON)
+    await store.keep("other", [appointment("a")], [], NOON)
+    for subject in (ANN, BOB, Subject("other", ANN.patient)):
+        await commit(store, subject)
+
+    def reading(resource: dict[str, Any]) -> AnyFact | None:
+        return attended(resource) if resource["id"] == "a" else appointment("b", patient=BOB.patient).fact
+
+    assert await store.remap("epr", reading, NOON) == Remapped(versions=2, changed=1, subjects=1)
+    assert await store.due(NOON, 10) == [ANN]
+    assert (await store.load(ANN)).facts == (attended({"id": "a"}),)
+    assert (await store.load(Subject("other", ANN.patient))).facts == (appointment("a").fact,)
+    assert await store.remap("epr", reading, NOON) == Remapped(versions=2)
+
+
+async def test_read_again_a_version_keeps_its_place_and_its_time(store: Store) -> None:
+    late, early = appointment("a", "7", known=NOON + SOON), appointment("a", "6")
+    await store.keep("epr", [late, early], [], NOON)
+    await store.remap("epr", attended, NOON)
+    facts = (await store.load(ANN)).facts
+    assert [(fact.source.version, fact.known) for fact in facts] == [("6", NOON), ("7", NOON + SOON)]
+    last = await store.last("epr", "Appointment/a")
+    assert last is not None
+    assert (last.fact, last.resource) == (facts[-1], late.resource)
+
+
+async def test_read_again_a_deletion_stays_one(store: Store) -> None:
+    await store.keep("epr", [appointment("a"), appointment("a", "2", known=NOON + SOON, erased=True)], [], NOON)
+    await store.remap("epr", attended, NOON)
+    assert [fact.erased for fact in (await store.load(ANN)).facts] == [False, True]
+
+
+async def test_read_again_a_version_can_be_about_somebody_else(store: Store) -> None:
+    version = appointment("a")
+    await store.keep(
+        "epr", [Version(fact=version.fact, resource={**version.resource, "patient": BOB.patient})], [], NOON
+    )
+    await commit(store, ANN)
+    assert (await store.remap("epr", attended, NOON)).subjects == 2
+    assert await store.due(NOON, 10) == [ANN, BOB]
+    assert ((await store.load(ANN)).facts, len((await store.load(BOB)).facts)) == ((), 1)
+
+
+async def test_what_a_mapping_has_no_use_for_any_more_is_kept_and_says_so(store: Store) -> None:
+    await store.keep("epr", [appointment("a")], [], NOON)
+    await store.remap("epr", lambda resource: None, NOON)
+    [fact] = (await store.load(ANN)).facts
+    assert isinstance(fact, Unmapped)
+    assert fact.reason == "the mapping has no use for it any more"
+
+
+async def test_more_versions_than_a_batch_are_all_read_again(store: Store) -> None:
+    await store.keep("epr", [appointment(f"a{number}") for number in range(1_101)], [], NOON)
+    assert await store.remap("epr", attended, NOON) == Remapped(versions=1_101, changed=1_101, subjects=1)
 
 
 # Subscriptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
+from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.sql_store import LEASE
 from fhirbridge.adapters.store.version_key import version_key
 from fhirbridge.core.effects import AnyEffect
@@ -23,7 +24,9 @@ from fhirbridge.ports import (
     Event,
     Known,
     Outgoing,
+    Reading,
     Receipt,
+    Remapped,
     Revision,
     Subject,
     Subscribed,
@@ -102,12 +105,28 @@ class MemoryStore:
                 subject = Subject(epr, fact.patient)
                 self._state(subject).facts.append(fact)
                 news.add(subject)
-        for subject in news:
-            state = self._state(subject)
-            state.news += 1
-            state.wakes_at = _earlier(state.wakes_at, now)
+        self._tell_news(news, now)
         for row in digested:
             self._inbox.pop(row, None)
+
+    async def remap(self, epr: str, reading: Reading, now: datetime) -> Remapped:
+        """Read every kept version of the EPR again, and make those due now about whom it says something else."""
+        news: set[Subject] = set()
+        mine = [(key, version) for key, version in self._versions.items() if key[0] == epr]
+        changed = 0
+        for key, version in mine:
+            fact = reread(version.fact, version.resource, reading)
+            if fact == version.fact:
+                continue
+            changed += 1
+            self._versions[key] = Version(fact=fact, resource=version.resource)
+            if version.fact.patient:
+                self._state(Subject(epr, version.fact.patient)).facts.remove(version.fact)
+            if fact.patient:
+                self._state(Subject(epr, fact.patient)).facts.append(fact)
+            news |= {Subject(epr, patient) for patient in (version.fact.patient, fact.patient) if patient}
+        self._tell_news(news, now)
+        return Remapped(versions=len(mine), changed=changed, subjects=len(news))
 
     async def last(self, epr: str, reference: str) -> Version | None:
         """The version of `Type/id` that became known last, of those kept."""
@@ -233,6 +252,12 @@ class MemoryStore:
     async def subscribed(self, subscription: Subscribed) -> None:
         """Remember a registration; replaces the one with the same EPR and criteria."""
         self._subscriptions[subscription.epr, subscription.criteria] = subscription
+
+    def _tell_news(self, about: Iterable[Subject], now: datetime) -> None:
+        for subject in about:
+            state = self._state(subject)
+            state.news += 1
+            state.wakes_at = _earlier(state.wakes_at, now)
 
     def _state(self, subject: Subject) -> _State:
         return self._subjects.setdefault(subject, _State())

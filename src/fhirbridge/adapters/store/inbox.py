@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, exists, select, update
+from msgspec import Struct
+from sqlalchemy import RowMapping, bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store.dialect import insert_into
+from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.tables import inbox, versions
 from fhirbridge.adapters.store.version_key import version_key
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.errors import SenderError
-from fhirbridge.ports import Arrival, Event, Subject, Version
+from fhirbridge.ports import Arrival, Event, Reading, Subject, Version
 
 Row = dict[str, Any]
 
@@ -115,6 +117,37 @@ def _version_row(epr: str, version: Version, now: datetime) -> Row:
         "resource": _json(version.resource),
         "kept_at": now,
     }
+
+
+class Reread(Struct, frozen=True, kw_only=True):
+    """A batch of versions read again: up to which row, how many, how many read differently, and about whom."""
+
+    last: int
+    versions: int
+    changed: int
+    about: set[Subject]
+
+
+async def reread_versions(connection: AsyncConnection, epr: str, reading: Reading, *, after: int) -> Reread:
+    """Read the next versions of the EPR again, those of rows after `after`, and keep what differs."""
+    query = (
+        select(versions.c.row, versions.c.fact, versions.c.resource)
+        .where(versions.c.epr == epr, versions.c.row > after)
+        .order_by(versions.c.row)
+        .limit(_BATCH)
+    )
+    rows = (await connection.execute(query)).all()
+    changed: list[Row] = []
+    about: set[Subject] = set()
+    for row in rows:
+        kept = _FACT.decode(row.fact)
+        fact = reread(kept, msgspec.json.decode(row.resource), reading)
+        if fact != kept:
+            changed.append({"which": row.row, "patient": fact.patient, "fact": _PACK.encode(fact)})
+            about |= {Subject(epr, patient) for patient in (kept.patient, fact.patient) if patient}
+    if changed:
+        await connection.execute(update(versions).where(versions.c.row == bindparam("which")), changed)
+    return Reread(last=rows[-1].row if rows else after, versions=len(rows), changed=len(changed), about=about)
 
 
 def _unique(row: Row) -> tuple[str, str, str]:

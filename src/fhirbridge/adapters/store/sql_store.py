@@ -20,7 +20,9 @@ from fhirbridge.ports import (
     Event,
     Known,
     Outgoing,
+    Reading,
     Receipt,
+    Remapped,
     Revision,
     Subject,
     Subscribed,
@@ -89,6 +91,23 @@ class SqlStore:
             await inbox.close(connection, digested, now)
             news = await inbox.add_versions(connection, epr, versions, now)
             await subjects.tell_news(connection, news, now)
+
+    async def remap(self, epr: str, reading: Reading, now: datetime) -> Remapped:
+        """Read every kept version of the EPR again, and make those due now about whom it says something else."""
+        about: set[Subject] = set()
+        done = Remapped()
+        last = 0
+        while True:
+            async with self._database.writing() as connection:
+                batch = await inbox.reread_versions(connection, epr, reading, after=last)
+                await subjects.tell_news(connection, batch.about, now)
+            if not batch.versions:
+                return done
+            last = batch.last
+            about |= batch.about
+            done = Remapped(
+                versions=done.versions + batch.versions, changed=done.changed + batch.changed, subjects=len(about)
+            )
 
     async def last(self, epr: str, reference: str) -> Version | None:
         """The version of `Type/id` that became known last, of those kept."""
