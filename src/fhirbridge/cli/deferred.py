@@ -43,6 +43,7 @@ COMMANDS = (
     Deferred("demo", "fhirbridge.cli.demo", "Play a few weeks of a sample caseload against a sample EPR."),
     Deferred("simulate", "fhirbridge.cli.simulate", "Show what would have been written by an instant. Sends nothing."),
     Deferred("policy", "fhirbridge.cli.policy", "The policy packs."),
+    Deferred("mapping", "fhirbridge.cli.mapping", "How the records of an EPR are read."),
     Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
 )
 """In the order in which the help lists them."""
@@ -51,6 +52,9 @@ OF_POLICY = (
     Deferred("diff", "fhirbridge.cli.diff", "Show who would get what instead under another pack. Writes nothing."),
 )
 """Those of the group `policy` that need more than a pack."""
+
+OF_MAPPING = (Deferred("apply", "fhirbridge.cli.mapping_apply", "Read again what is kept, with a changed mapping."),)
+"""Those of the group `mapping` that need more than a mapping."""
 
 
 class AllCommands(Commands):
@@ -68,4 +72,13 @@ class PolicyCommands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for command in OF_POLICY:
+            self.add_command(command)
+
+
+class MappingCommands(TyperGroup):
+    """The commands of the group `mapping`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in OF_MAPPING:
             self.add_command(command)

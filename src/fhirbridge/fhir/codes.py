@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.mapping_file import CodeSystem
+from fhirbridge.fhir.nearest import unknown
 
 _REMEMBERED = 10_000
 
@@ -33,10 +35,15 @@ class Codes:
     def __init__(self, systems: Sequence[CodeSystem]) -> None:
         self._systems = systems
         self._known: dict[tuple[str, str], tuple[str, ...]] = {}
-        self.results = frozenset(
-            ours for system in systems for group in (system.same, *system.to.values()) for ours in group
-        )
-        """Every code of ours that the map names."""
+
+    def only(self, ours: Collection[str], what: str) -> None:
+        """Raise ConfigurationError at the first code that the map gives and that is none of `ours`."""
+        for system in self._systems:
+            for theirs, given in [*((code, (code,)) for code in sorted(system.same)), *system.to.items()]:
+                for code in given:
+                    if code not in ours:
+                        place = system.places.get(theirs, system.place)
+                        raise ConfigurationError(unknown(code, ours, what), place=place)
 
     def of(self, items: list[Any]) -> tuple[str, ...]:
         """Our codes for all that a path found, in that order, each once."""

@@ -1,7 +1,7 @@
 """Which facts a mapping can make, and how what a path finds becomes the value of a field.
 
-A mapping says where in a resource a field is; this module knows what kind of thing the field is. So no mapping can put
-a code where an instant belongs.
+A mapping says where in a resource a field is; this module knows what kind of thing the field is, and for codes which
+of ours it can hold. So no mapping can put a code where an instant belongs, or a code that no policy knows anywhere.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 from fhirbridge.core import facts
+from fhirbridge.core.codes import ACTIONS, ROLES
+from fhirbridge.core.vocabulary import OUTCOMES, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.codes import Codes, codings
 from fhirbridge.fhir.instants import to_birth_date, to_end, to_instant
 from fhirbridge.fhir.mapping_file import Origin
+from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.paths import Path, compiled
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.references import plain
@@ -153,14 +156,34 @@ FACTS: dict[str, tuple[type[facts.Fact], dict[str, Kind]]] = {
 }
 """The facts by the name that mappings use, and the kind of each of their fields."""
 
+ADVOCATE = "advocate"
+"""The one participant whom policies ask for and who is no role: an advocate is not the service's to send."""
+
+_TRUTHS = frozenset({"true", "false"})
+_ROLES = frozenset({*ROLES, ADVOCATE})
+
+OURS: dict[str, tuple[str, frozenset[str]]] = {
+    "state": ("state of an appointment", frozenset(state.value for state in facts.AppointmentState)),
+    "signals": ("signal", SIGNALS),
+    "settings": ("setting of an episode", SETTINGS),
+    "priority": ("priority", frozenset({"routine", "urgent", "asap", "stat"})),
+    "actions": ("action", frozenset(ACTIONS)),
+    "outcome": ("outcome of a step", OUTCOMES),
+    "participants": ("role", _ROLES),
+    "holders": ("role", _ROLES),
+    "kinds": ("relation to the patient", frozenset({"child", "family", "carer", "associate", "next-of-kin"})),
+    "covers": ("role", _ROLES),
+}
+"""For each field of codes what one of them is called, and which there are."""
+
 Read = Callable[[Resource, datetime, str], Any]
 """Resource, when it became known and its patient in; the value out, None when nothing is found."""
 
 _Convert = Callable[[list[Any], datetime, str], Any]
 
 
-def reader(kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> Read:
-    """Compile one origin of a field of this kind.
+def reader(field: str, kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> Read:
+    """Compile one origin of this field, which is of this kind.
 
     Raises ConfigurationError with the origin's place. The reader raises SenderError when what it finds is no value of
     that kind.
@@ -168,7 +191,7 @@ def reader(kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> 
     try:
         path = compiled(origin.path) if origin.path else _constant(origin)
         when = compiled(origin.when) if origin.when else None
-        convert = _conversion(kind, origin, maps, zone)
+        convert = _conversion(field, kind, origin, maps, zone)
     except ConfigurationError as error:
         if error.place:
             raise
@@ -188,11 +211,16 @@ def _constant(origin: Origin) -> Path:
     return lambda resource: [value]
 
 
-def _conversion(kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> _Convert:
-    if kind in {Kind.CODE, Kind.CODES, Kind.STATE} and not origin.value:
-        return _mapped(kind, origin, _codes(origin, maps))
-    if kind is Kind.HOLDERS:
-        return _holders(origin, _codes(origin, maps))
+def _conversion(field: str, kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> _Convert:
+    mapped = bool(origin.map) if kind is Kind.TRUTH else not origin.value
+    if kind in {Kind.CODE, Kind.CODES, Kind.STATE, Kind.TRUTH, Kind.HOLDERS}:
+        what, ours = ("truth", _TRUTHS) if kind is Kind.TRUTH else OURS[field]
+        if origin.value and origin.value not in ours:
+            raise ConfigurationError(unknown(origin.value, ours, what), place=origin.place)
+        if mapped:
+            codes = _codes(origin, maps)
+            codes.only(ours, what)
+            return _holders(origin, codes) if kind is Kind.HOLDERS else _mapped(kind, origin, codes)
     if origin.map:
         raise ConfigurationError(f"a {kind} is no code, so it has no map", place=origin.place)
     types = tuple(f"{name}/" for name in origin.types)
@@ -243,25 +271,23 @@ def _keys(items: list[Any], types: tuple[str, ...], without: tuple[str, ...]) ->
 
 def _codes(origin: Origin, maps: dict[str, Codes]) -> Codes:
     if origin.map not in maps:
-        known = ", ".join(sorted(maps)) or "none"
-        raise ConfigurationError(f"there is no concept map {origin.map!r}; known are {known}", place=origin.place)
+        raise ConfigurationError(unknown(origin.map, maps, "concept map"), place=origin.place)
     return maps[origin.map]
 
 
 def _mapped(kind: Kind, origin: Origin, codes: Codes) -> _Convert:
     if kind is Kind.CODES:
         return lambda items, known, patient: codes.of(items) or None
-    if kind is Kind.STATE:
-        strange = codes.results - {state.value for state in facts.AppointmentState}
-        if strange:
-            raise ConfigurationError(f"{', '.join(sorted(strange))}: no state of an appointment", place=origin.place)
     at = -1 if origin.take == "last" else 0
+    make: dict[Kind, Callable[[str], Any]] = {
+        Kind.STATE: facts.AppointmentState,
+        Kind.TRUTH: lambda ours: ours == "true",
+    }
+    as_value = make.get(kind, str)
 
     def one(items: list[Any], known: datetime, patient: str) -> Any:
         found = codes.of(items)
-        if not found:
-            return None
-        return facts.AppointmentState(found[at]) if kind is Kind.STATE else found[at]
+        return as_value(found[at]) if found else None
 
     return one
 

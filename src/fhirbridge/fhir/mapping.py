@@ -7,7 +7,7 @@ dropped in silence: a resource that a rule is for but that cannot become its fac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +18,11 @@ from msgspec.structs import fields as struct_fields
 
 from fhirbridge.core.facts import AnyFact, Fact, Source, Unmapped
 from fhirbridge.errors import ConfigurationError, SenderError
-from fhirbridge.fhir.codes import Codes
+from fhirbridge.fhir.codes import Codes, codings
 from fhirbridge.fhir.fact_fields import FACTS, SEVERAL, Kind, Read, reader
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.mapping_file import MappingFile, Origin, Rule, read
+from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.paths import compiled
 from fhirbridge.fhir.r4 import RESOURCE_TYPES, Resource
 
@@ -35,20 +36,34 @@ class Found(Struct, frozen=True):
     path: str
 
 
+class Strange(Struct, frozen=True, order=True):
+    """A code of the EPR in a place where the mapping looks for codes, and that no concept map asked there knows."""
+
+    field: str
+    map: str
+    system: str
+    code: str
+
+
 class Trace(Struct, frozen=True):
-    """What a mapping made of one resource: the fact (None when it has no use for it), the rule and each field."""
+    """What a mapping made of one resource: the fact (None when it has no use for it), the rule and each field.
+
+    `strange` are the codes that it looked at and knows nothing about.
+    """
 
     fact: AnyFact | None
     rule: str
     found: tuple[Found, ...]
+    strange: tuple[Strange, ...] = ()
 
 
 class Mapping:
-    """A mapping, compiled. Safe to share between threads and tasks."""
+    """A mapping, compiled. Safe to share between threads and tasks. `parent` names the mapping that it extends."""
 
     def __init__(self, file: MappingFile) -> None:
         """Compile. Raises ConfigurationError with `file:line` for whatever cannot work."""
         self.name = file.name
+        self.parent = file.parent
         self.version = file.version
         self.title = file.title
         self.files = file.files
@@ -90,7 +105,7 @@ class Mapping:
             return Trace(None, "", ())
         found: list[Found] = []
         fact = rule.fact(resource, found)
-        return Trace(fact, rule.name, tuple(found))
+        return Trace(fact, rule.name, tuple(found), rule.strange(resource))
 
     def _rule(self, resource: Resource) -> _Compiled | None:
         for rule in self._rules.get(resource.get("resourceType", ""), ()):
@@ -107,7 +122,8 @@ class _Field:
     ) -> None:
         self.name = name
         self.several = kind in SEVERAL and name != "patient"
-        self.origins: list[tuple[Origin, Read]] = [(o, reader(kind, o, maps, zone)) for o in origins]
+        self.origins: list[tuple[Origin, Read]] = [(o, reader(name, kind, o, maps, zone)) for o in origins]
+        self.looks = [(origin, compiled(origin.path), maps[origin.map]) for origin in origins if _is_looked_up(origin)]
         reads = [read for _, read in self.origins]
         self.read: Read = reads[0] if len(reads) == 1 else _all_of(reads) if self.several else _first_of(reads)
 
@@ -120,6 +136,22 @@ class _Field:
                 if not self.several:
                     break
         return found
+
+    def strange(self, resource: Resource) -> Iterator[Strange]:
+        """Codes at the field's paths that none of its maps knows; a concept with one known coding is known."""
+        asked: dict[tuple[str, str], list[str]] = {}
+        for origin, path, _ in self.looks:
+            for item in path(resource):
+                if not any(codes.of([item]) for _, _, codes in self.looks):
+                    for coding in codings(item):
+                        asked.setdefault(coding, []).append(origin.map)
+        for (system, code), maps in asked.items():
+            yield Strange(self.name, ", ".join(dict.fromkeys(maps)), system, code)
+
+
+def _is_looked_up(origin: Origin) -> bool:
+    """Whether whatever stands at the path is a code of the EPR: not every extension is one, nor a holder's role."""
+    return bool(origin.map and origin.path) and not origin.role and not origin.path.startswith("extension")
 
 
 def _first_of(reads: Sequence[Read]) -> Read:
@@ -148,10 +180,10 @@ class _Compiled:
 
     def __init__(self, rule: Rule, maps: dict[str, Codes], zone: ZoneInfo) -> None:
         if rule.resource not in RESOURCE_TYPES:
-            raise ConfigurationError(f"{rule.resource!r} is not a resource type of FHIR R4", place=rule.place)
-        if rule.fact != "none" and rule.fact not in FACTS:
-            told = f"there is no fact {rule.fact!r}; known are none, {', '.join(FACTS)}"
+            told = unknown(rule.resource, RESOURCE_TYPES, "resource type of FHIR R4")
             raise ConfigurationError(told, place=rule.place)
+        if rule.fact != "none" and rule.fact not in FACTS:
+            raise ConfigurationError(unknown(rule.fact, ["none", *FACTS], "fact"), place=rule.place)
         self.name = rule.name
         self.resource = rule.resource
         self.place = rule.place
@@ -166,8 +198,9 @@ class _Compiled:
         # The patient of a Patient is itself; erased and patient belong to every fact.
         every = {"patient": Kind.REFERENCES, "erased": Kind.TRUTH} if self.made is not None else {}
         if strange := rule.fields.keys() - kinds.keys() - every.keys():
-            told = f"{rule.fact} has no field {', '.join(sorted(strange))}; known are {', '.join([*every, *kinds])}"
-            raise ConfigurationError(told, place=rule.place)
+            field = min(strange)
+            told = unknown(field, [*every, *kinds], f"field of the fact {rule.fact}")
+            raise ConfigurationError(told, place=next((o.place for o in rule.fields[field]), rule.place))
         fields = {
             name: _Field(name, kind, rule.fields[name], maps, zone)
             for name, kind in {**every, **kinds}.items()
@@ -209,6 +242,10 @@ class _Compiled:
             return Unmapped(source=source, known=known, patient=patient, reason=reason)
         make: Callable[..., Fact] = self.made
         return _any(make(source=source, known=known, patient=patient, **values))
+
+    def strange(self, resource: Resource) -> tuple[Strange, ...]:
+        """The codes of the resource that the rule looks at and knows nothing about, each once."""
+        return tuple(dict.fromkeys(one for field in self.fields for one in field.strange(resource)))
 
     def _patient(self, resource: Resource, known: datetime, found: list[Found] | None) -> str:
         if self.patient is None:

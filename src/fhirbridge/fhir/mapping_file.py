@@ -1,8 +1,9 @@
 """A mapping as written: YAML files to frozen values, each remembering its file and line.
 
-A mapping lies in a folder of its own as `mapping.yaml`; with `extends` it
-takes over another and states what differs: a rule of the same name is overlaid field by field, systems of a concept map
-are asked before the parent's. Whatever is wrong is a ConfigurationError that names file and line.
+A mapping lies in a folder of its own as `mapping.yaml`, with its concept maps under `codes` there, or each as a file
+`codes/NAME.yaml` beside it. With `extends` it takes over another mapping and states what differs: a rule of the same
+name is overlaid field by field, systems of a concept map are asked before the parent's. Whatever is wrong is a
+ConfigurationError that names file and line.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from msgspec.structs import replace
 
 from fhirbridge.errors import ConfigurationError, NotKnown
 from fhirbridge.fhir.located_yaml import Spot, load
+from fhirbridge.fhir.nearest import unknown
 
 FILE = "mapping.yaml"
+CODES = "codes"
+"""The folder of concept maps, and the key for those that are written into the mapping itself."""
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -54,9 +58,11 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class CodeSystem(Struct, frozen=True, kw_only=True):
-    """Part of a concept map: the codes of one system. `*` at the ends of system or code stands for anything.
+    """Part of a concept map: the codes of one system.
 
+    In systems and codes `*` stands for anything, and in a system with `*` also `[Aa]` for either letter.
     `same`: these codes are ours already (all of the system when `all_same`). `to`: this code means these of ours.
+    `places` says for each of their codes where it stands.
     """
 
     system: str
@@ -64,10 +70,14 @@ class CodeSystem(Struct, frozen=True, kw_only=True):
     same: frozenset[str] = frozenset()
     all_same: bool = False
     to: dict[str, tuple[str, ...]]
+    places: dict[str, str] = {}
 
 
 class MappingFile(Struct, frozen=True, kw_only=True):
-    """A mapping with everything that it extends. `files` are those read, the mapping's own first."""
+    """A mapping with everything that it extends.
+
+    `files` are the `mapping.yaml` read, the mapping's own first; `parent` is the name of what it extends.
+    """
 
     name: str
     version: str
@@ -76,6 +86,7 @@ class MappingFile(Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
     maps: dict[str, tuple[CodeSystem, ...]]
     files: tuple[Path, ...]
+    parent: str = ""
 
 
 def find(name: str, roots: Sequence[Path]) -> Path:
@@ -87,7 +98,7 @@ def find(name: str, roots: Sequence[Path]) -> Path:
         if (folder / FILE).is_file():
             return folder
     there = sorted({file.parent.name for root in roots for file in root.glob(f"*/{FILE}")})
-    raise NotKnown(f"there is no mapping {name!r}; choose one of: {', '.join(there) or 'none found'}")
+    raise NotKnown(f"{unknown(name, there, 'mapping')}; or give the folder that holds a {FILE}")
 
 
 def read(name: str, roots: Sequence[Path]) -> MappingFile:
@@ -113,7 +124,7 @@ def _read(folder: Path, roots: Sequence[Path], below: tuple[Path, ...]) -> Mappi
     for needed in ("mapping", "version"):
         if needed not in items:
             top.fail(f"{needed} is missing")
-    maps = {name: _code_map(spot) for name, spot in items["codes"].items().items()} if "codes" in items else {}
+    maps = _code_maps(folder, items.get(CODES))
     rules = [_rule(name, spot) for name, spot in items["rules"].items().items()] if "rules" in items else []
     return MappingFile(
         name=items["mapping"].text(),
@@ -123,7 +134,17 @@ def _read(folder: Path, roots: Sequence[Path], below: tuple[Path, ...]) -> Mappi
         rules=_overlaid(rules, parent.rules if parent else ()),
         maps=_joined(maps, parent.maps if parent else {}),
         files=(file, *(parent.files if parent else ())),
+        parent=parent.name if parent else "",
     )
+
+
+def _code_maps(folder: Path, written: Spot | None) -> dict[str, tuple[CodeSystem, ...]]:
+    spots = written.items() if written is not None else {}
+    for file in sorted((folder / CODES).glob("*.yaml")):
+        if file.stem in spots:
+            spots[file.stem].fail(f"the concept map {file.stem!r} is in {CODES}/{file.name} too; keep one of them")
+        spots[file.stem] = load(file)
+    return {name: _code_map(spot) for name, spot in spots.items()}
 
 
 def _overlaid(rules: Iterable[Rule], parents: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -162,6 +183,7 @@ def _code_system(spot: Spot) -> CodeSystem:
         spot.fail("system is missing; write '' for codes without a system")
     same = items.get("same")
     all_same = same is not None and same.is_text() and same.text() == "all"
+    kept = same.sequence() if same is not None and same.is_sequence() else []
     to = items["to"].items() if "to" in items else {}
     return CodeSystem(
         system=items["system"].text(),
@@ -169,6 +191,7 @@ def _code_system(spot: Spot) -> CodeSystem:
         same=frozenset(same.texts()) if same is not None and not all_same else frozenset(),
         all_same=all_same,
         to={code: tuple(ours.texts()) for code, ours in to.items()},
+        places={one.text(): one.place for one in kept} | {code: ours.place for code, ours in to.items()},
     )
 
 

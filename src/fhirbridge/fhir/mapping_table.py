@@ -20,6 +20,7 @@ from fhirbridge.core.facts import AnyFact
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.located_yaml import Spot, load
 from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.validation import check
 
@@ -29,11 +30,12 @@ KNOWN = "2026-01-05T12:00:00Z"
 
 
 class Verdict(Struct, frozen=True):
-    """How one test went: `failed` says what differs, empty when nothing does."""
+    """How one test went: `failed` says what differs, empty when nothing does. `rule` is the rule that it ran."""
 
     name: str
     place: str
     failed: tuple[str, ...]
+    rule: str = ""
 
 
 def run_table(mapping: Mapping, file: Path) -> list[Verdict]:
@@ -63,20 +65,24 @@ def _run(mapping: Mapping, spot: Spot) -> Verdict:
         check(resource)
     except SenderError as error:
         return Verdict(name, spot.place, (f"the resource is refused: {error}",))
-    fact = mapping.fact(resource)
+    trace = mapping.trace(resource)
+    fact, rule = trace.fact, trace.rule
     expected = items["expect"]
     if expected.is_text():
         if expected.text() != "none":
             expected.fail("expect is none or the fields of a fact")
-        return Verdict(name, spot.place, () if fact is None else (f"expected no fact, got {as_shown(fact)}",))
+        return Verdict(name, spot.place, () if fact is None else (f"expected no fact, got {as_shown(fact)}",), rule)
     if fact is None:
-        return Verdict(name, spot.place, ("the mapping has no use for it",))
-    return Verdict(name, spot.place, tuple(_differences(expected.value(), as_shown(fact))))
+        return Verdict(name, spot.place, ("the mapping has no use for it",), rule)
+    return Verdict(name, spot.place, tuple(_differences(expected.value(), as_shown(fact))), rule)
 
 
 def _differences(expected: dict[str, Any], shown: dict[str, Any]) -> list[str]:
     said = []
     for field, value in expected.items():
+        if field not in shown and not (field == "reason" or shown["fact"] == "unmapped"):
+            said.append(unknown(field, shown, f"field of the fact {shown['fact']}"))
+            continue
         got = shown.get(field)
         fits = value in got if field == "reason" and isinstance(got, str) else value == got
         if not fits:
