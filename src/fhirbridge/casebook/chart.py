@@ -354,4 +354,4 @@ VERBS: dict[str, Verb] = {
 
 ANSWER = "answer"
 """Opens a line in which staff answer a Task that the service wrote: `answer: contact-patient, outcome: no-answer`."""
-ANSWER_KEYS = frozenset({"outcome", "status", "to"})
+ANSWER_KEYS = frozenset({"outcome", "status", "to", "due"})

@@ -195,6 +195,11 @@ def answered(status: str, outcome: str, ended: datetime) -> Resource:
     return elements
 
 
+def due(by: datetime) -> Resource:
+    """The element in which staff move the due date of a Task."""
+    return {"restriction": {"period": {"end": utc(by)}}}
+
+
 def message(name: str, sent: datetime, other: str, *, comes_in: bool) -> Resource:
     """A message about the patient between the team and the `other` (a reference); `comes_in` when they sent it."""
     team, them = reference("CareTeam/team"), reference(other)

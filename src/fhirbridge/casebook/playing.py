@@ -15,6 +15,7 @@ from msgspec import Struct
 from fhirbridge.casebook import forms
 from fhirbridge.casebook.case import Case, Entry
 from fhirbridge.casebook.chart import ANSWER, Chart
+from fhirbridge.casebook.times import instant
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.policy import Pack
@@ -122,6 +123,8 @@ def _answer(entry: Entry, chart: Chart, written: dict[str, list[Kept]]) -> Resou
         there = ", ".join(_code(task["code"]) for task in tasks) or "none"
         entry.name.fail(f"the service has no open Task {action!r} by then; open are: {there}")
     changes = forms.answered(entry.text("status", "completed"), entry.text("outcome"), entry.on)
+    if "due" in entry.details:
+        changes |= forms.due(instant(entry.details["due"], chart.calendar, ends=True))
     return _checked(chart.changed(mine[0], changes, entry.known), entry)
 
 
