@@ -9,7 +9,7 @@ import yaml
 from msgspec import Struct
 
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.fhir.nearest import unknown
+from fhirbridge.fhir.nearest import nearest
 
 
 class Spot(Struct, frozen=True):
@@ -62,7 +62,8 @@ class Spot(Struct, frozen=True):
             if name in found:
                 key.fail(f"{name!r} is here twice")
             if allowed is not None and name not in allowed:
-                key.fail(unknown(name, allowed, "key that means something here"))
+                known = ", ".join(sorted(allowed))
+                key.fail(f"{name!r} means nothing here; known are {known}{nearest(name, allowed)}")
             found[name] = Spot(value_node, self.file)
         return found
 

@@ -67,7 +67,9 @@ def _walk(node: Node, this: Where, found: list[Misnamed]) -> Where:
             return one | other if operator == "|" and one and other else _UNKNOWN
         case Sign(of=of):
             _walk(of, this, found)
-    return _UNKNOWN
+            return _UNKNOWN
+        case _:
+            return _UNKNOWN
 
 
 def _name(node: Name, this: Where, found: list[Misnamed]) -> Where:

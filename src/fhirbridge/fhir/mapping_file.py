@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from fhirbridge.errors import ConfigurationError, NotKnown
 from fhirbridge.fhir.located_yaml import Spot, load
-from fhirbridge.fhir.nearest import unknown
+from fhirbridge.fhir.nearest import nearest
 
 FILE = "mapping.yaml"
 CODES = "codes"
@@ -98,7 +98,8 @@ def find(name: str, roots: Sequence[Path]) -> Path:
         if (folder / FILE).is_file():
             return folder
     there = sorted({file.parent.name for root in roots for file in root.glob(f"*/{FILE}")})
-    raise NotKnown(f"{unknown(name, there, 'mapping')}; or give the folder that holds a {FILE}")
+    told = f"there is no mapping {name!r}{nearest(name, there)}; choose one of: {', '.join(there) or 'none found'}"
+    raise NotKnown(f"{told}; or give the folder that holds a {FILE}")
 
 
 def read(name: str, roots: Sequence[Path]) -> MappingFile:

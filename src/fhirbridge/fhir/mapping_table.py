@@ -78,9 +78,11 @@ def _run(mapping: Mapping, spot: Spot) -> Verdict:
 
 
 def _differences(expected: dict[str, Any], shown: dict[str, Any]) -> list[str]:
+    if shown["fact"] == "unmapped" and expected.get("fact") != "unmapped":
+        return [f"could not be mapped: {shown['reason']}"]
     said = []
     for field, value in expected.items():
-        if field not in shown and not (field == "reason" or shown["fact"] == "unmapped"):
+        if field not in shown:
             said.append(unknown(field, shown, f"field of the fact {shown['fact']}"))
             continue
         got = shown.get(field)

@@ -1,4 +1,4 @@
-"""The uk-core mapping against its own table, and what a mapping promises whatever the resource."""
+"""The mappings that ship against their own tables, and what a mapping promises whatever the resource."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 
 from fhirbridge.core import facts
 from fhirbridge.fhir.fact_fields import FACTS
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.fhir.mapping_table import run_table
+from fhirbridge.fhir.mapping import Mapping, Strange
+from fhirbridge.fhir.mapping_lint import lint
+from fhirbridge.fhir.mapping_table import Verdict, run_table
 from fhirbridge.fhir.paths import is_everyday
 
 ROOT = Path(__file__).parents[3] / "mappings"
+SHIPPED = sorted(file.parent.name for file in ROOT.glob("*/mapping.yaml"))
 UK_CORE = Mapping.load("uk-core", [ROOT])
-VERDICTS = run_table(UK_CORE, ROOT / "uk-core" / "tests.yaml")
+VERDICTS = [
+    (name, verdict) for name in SHIPPED for verdict in run_table(Mapping.load(name, [ROOT]), ROOT / name / "tests.yaml")
+]
 
 NOSHOW: dict[str, Any] = {
     "resourceType": "Appointment",
@@ -32,9 +36,15 @@ NOSHOW: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("verdict", VERDICTS, ids=[verdict.name for verdict in VERDICTS])
-def test_the_table_of_the_mapping(verdict: Any) -> None:
+@pytest.mark.parametrize("verdict", [v for _, v in VERDICTS], ids=[f"{name}: {v.name}" for name, v in VERDICTS])
+def test_the_table_of_the_mapping(verdict: Verdict) -> None:
     assert verdict.failed == (), verdict.place
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_has_nothing_for_the_lint_to_find_and_an_example_and_a_page(name: str) -> None:
+    assert lint(name, [ROOT]).flaws == ()
+    assert all((ROOT / name / file).is_file() for file in ("README.md", "directory.yaml", "tests.yaml"))
 
 
 def test_the_table_covers_every_rule() -> None:
@@ -56,7 +66,18 @@ def test_a_table_notices_what_differs(tmp_path: Path) -> None:
     assert [bool(verdict.failed) for verdict in verdicts] == [True] * 4
     assert verdicts[0].failed == ("state: expected 'booked', got 'missed'",)
     assert verdicts[0].place == f"{table}:2"
+    assert [verdict.rule for verdict in verdicts] == ["appointment", "appointment", "", ""]
     assert "Appointment.status" in verdicts[2].failed[0]
+
+
+def test_a_table_notices_a_field_that_there_is_not(tmp_path: Path) -> None:
+    table = tmp_path / "tests.yaml"
+    table.write_text(
+        "tests:\n  - {name: misspelt, resource: {resourceType: Appointment, status: noshow,"
+        " participant: [{actor: {reference: Patient/p1}}]}, expect: {strt: null}}\n"
+    )
+    [verdict] = run_table(UK_CORE, table)
+    assert verdict.failed[0].startswith("'strt' is no field of the fact appointment; the nearest is 'start'")
 
 
 def test_a_fact_has_its_source_and_both_times_in_utc() -> None:
@@ -90,6 +111,21 @@ def test_a_trace_of_something_of_no_use_is_empty() -> None:
     assert (trace.fact, trace.rule, trace.found) == (None, "", ())
 
 
+def cancelled(*codes: tuple[str, str]) -> dict[str, Any]:
+    coding = [{"system": system, "code": code} for system, code in codes]
+    return {**NOSHOW, "status": "cancelled", "cancelationReason": {"coding": coding}}
+
+
+def test_a_trace_names_the_codes_that_no_map_knows_once() -> None:
+    trace = UK_CORE.trace(cancelled(("urn:x", "77"), ("urn:x", "77")))
+    assert trace.strange == (Strange("state", "attendance, cancellation", "urn:x", "77"),)
+
+
+def test_a_concept_with_one_known_coding_is_known() -> None:
+    hl7 = "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason"
+    assert UK_CORE.trace(cancelled(("urn:x", "77"), (hl7, "pat"))).strange == ()
+
+
 def test_a_date_that_cannot_be_is_unmapped_with_the_field() -> None:
     fact = UK_CORE.fact({**NOSHOW, "start": "2026-02-30T09:00:00Z"})
     assert isinstance(fact, facts.Unmapped)
@@ -103,10 +139,11 @@ def test_every_field_of_every_fact_can_be_mapped() -> None:
         assert set(made.__struct_fields__) - derived == set(kinds), name
 
 
-def test_the_uk_core_mapping_stays_on_the_fast_path() -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_stays_on_the_fast_path(name: str) -> None:
     slow = [
         path
-        for rules in UK_CORE._rules.values()
+        for rules in Mapping.load(name, [ROOT])._rules.values()
         for rule in rules
         for field in rule.fields
         for origin, _ in field.origins
