@@ -8,6 +8,7 @@ from fhirbridge.core.effects import Own
 from fhirbridge.core.facts import Source
 from fhirbridge.core.spells import Course, contact_cases, happened_at
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.vocabulary import NOT_DONE
 
 _ANSWERED = frozenset({"completed", "failed", "rejected"})
 
@@ -24,12 +25,13 @@ def answers(course: Course, record: Record, own: Own, outcomes: frozenset[str]) 
 
 
 def completed(course: Course, record: Record, own: Own, action: str) -> list[tuple[datetime, Source]]:
-    """When, and by which version, Tasks with this action were completed in the case, oldest first."""
+    """When, and by which version, Tasks with this action were completed, and not in vain, oldest first."""
     return sorted(
         (happened_at(task), task.latest.source)
         for task in record.tasks
         if action in task.latest.actions
         and task.latest.status == "completed"
+        and task.latest.outcome not in NOT_DONE
         and course.case.id in contact_cases(task, own, record.cases)
     )
 

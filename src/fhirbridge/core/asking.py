@@ -21,10 +21,17 @@ from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.policy import Act, Pack, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happened_at
+from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happened_at, spell_of
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 
+_WITHDRAWN_BY = {
+    Sign.ATTENDED: "return",
+    Sign.CONTACT: "return",
+    Sign.DISCHARGED: "discharge",
+    Sign.OVER: "end",
+    Sign.DECEASED: "death",
+}
 _SAME_INSTANT = timedelta(seconds=1)
 _ANSWERS = frozenset({"completed", "failed", "rejected"})
 
@@ -68,16 +75,25 @@ class Desk:
             return self._recurring(scene, run, step, act, finding)
         asks = [self._ask(scene, run, step, act, finding)]
         repeat = step.repeat
+        sent = 0
         while repeat is not None and len(asks) < repeat.times:
             answer = asks[-1].answer
             if answer is None or (repeat.on and answer.outcome not in repeat.on):
                 break
             since = scene.calendar.after(answer.at, repeat.after)
+            while (
+                act.answered_by_message
+                and (extra := self._message_before(_until(scene, run.ending, since), answer.at, scene)) is not None
+            ):
+                sent += 1
+                since = scene.calendar.after(extra, repeat.after)
             if since > scene.now or (run.ending is not None and since >= run.ending.at):
                 self.wakes.append(since)
                 break
             again = Finding(True, since, finding.because)
-            asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks)))
+            if len(asks) + sent >= repeat.times:
+                break
+            asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks) + sent))
         return asks
 
     def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
@@ -87,13 +103,14 @@ class Desk:
         if every is None:
             return asks
         ending = _ending(scene, run, step, act)
-        since = scene.calendar.after(run.since, times(every.period, every.first - 1))
+        anchor = run.scope.start if run.scope.whole_case else run.since
+        since = scene.calendar.after(anchor, times(every.period, every.first - 1))
         number = every.first
         while (every.last is None or number <= every.last) and (ending is None or since < ending.at):
             if since > scene.now:
                 self.wakes.append(since)
                 break
-            due = scene.calendar.after(run.since, times(every.period, number))
+            due = scene.calendar.after(anchor, times(every.period, number))
             told = Finding(True, since, finding.because)
             past = due <= scene.now and number != every.last
             ask = self._ask(scene, run, step, act, told, occurrence=number, due=due, past=past)
@@ -150,11 +167,10 @@ class Desk:
     # --- what was written ------------------------------------------------------------------------
 
     def _key(self, scene: Scene, run: Run, act: Act, since: datetime) -> Key:
-        case = scene.course.case
         away = act.role_out_of_hours is not None and not self._pack.in_hours(since)
         return Key(
             patient=self._record.patient,
-            case=case.referrals[0] if scene.scope.whole_case and case.referrals else case.id,
+            case=self._record.patient if scene.patient_wide else _case_name(scene),
             pack=self._pack.name,
             kind=act.kind,
             action=act.action,
@@ -190,7 +206,7 @@ class Desk:
 
     def _moved(self, thing: Thing, scene: Scene) -> bool:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
-        if thing.key.scope in {spell.name for spell in scene.course.spells}:
+        if spell_of(thing.key.scope) in {spell.name for spell in scene.course.spells}:
             return False
         ending = scene.scope.ending
         inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
@@ -213,11 +229,13 @@ class Desk:
         if thing is not None and step.id in thing.steps and act.due_by is None and since >= thing.since:
             return thing.due
         run = scene.run
+        written = thing.due if thing is not None else None
         due = fixed or self._pack.calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
         if act.due_by == "first-appointment":
-            return _first_appointment(scene, since) or due
+            begun = min(since, thing.since) if thing is not None else since
+            return _first_appointment(scene, since) or self._pack.calendar.after(begun, act.due)
         if act.due_by == "discharge-date":
-            return _discharge_date(scene, since) or due
+            return _discharge_date(scene, since) or written or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due
 
     def _due_by_person(self, thing: Thing | None) -> datetime | None:
@@ -268,6 +286,14 @@ class Desk:
                 return Answer(at=at, status="completed", outcome="done", source=source)
         return None
 
+    def _message_before(self, until: datetime, since: datetime, scene: Scene) -> datetime | None:
+        """When the next unprompted check-in message was sent between the two instants; it counts like one asked for."""
+        for at, source in check_ins(self._record, scene.course.case, since, until):
+            if source.reference not in self._used:
+                self._used.add(source.reference)
+                return at
+        return None
+
     # --- where it stands -------------------------------------------------------------------------
 
     def _stand(self, ask: Ask, scene: Scene, ending: Ending | None) -> None:
@@ -289,7 +315,7 @@ class Desk:
             ask.settled_by = next((source for reason in until.because for source in reason.sources), None)
             return
         signal = scene.scope.signal
-        if ending is not None and ending.at >= ask.since:
+        if ending is not None and (ending.at >= ask.since or ending.sign is Sign.DECEASED):
             ask.standing = Standing.ENDED
             ask.withdrawal = REASONS[ending.sign]
         elif ask.act.kind is Kind.FLAG and signal is not None and not signal.holds(scene.now):
@@ -297,8 +323,15 @@ class Desk:
             ask.withdrawal = Withdrawal.NOT_NEEDED
 
 
-def _until(scene: Scene, ending: Ending | None) -> datetime:
-    return min(scene.now, ending.at) if ending is not None else scene.now
+def _case_name(scene: Scene) -> str:
+    """What belongs to the case as a whole is named after its referral, which is there before the episode is."""
+    case = scene.course.case
+    return case.referrals[0] if scene.scope.whole_case and case.referrals else case.id
+
+
+def _until(scene: Scene, ending: Ending | None, last: datetime | None = None) -> datetime:
+    """Now, or the ending or `last` where they come before."""
+    return min(at for at in (scene.now, last, ending.at if ending is not None else None) if at is not None)
 
 
 def _logical(key: Key) -> tuple[str, str, str, str]:
@@ -315,16 +348,15 @@ def _ending(scene: Scene, run: Run, step: Step, act: Act) -> Ending | None:
 
     A Flag states something of the case, and ends with it or with what it states.
     """
-    closed = scene.course.closed
+    course = scene.course
     if step.closing or (act.kind is Kind.FLAG and scene.scope.signal is not None):
-        return closed
-    if step.stands or scene.scope.ended is not None:
-        return scene.course.died
-    if scene.scope.signal is not None and not scene.scope.spell and scene.scope.signal.end is not None:
-        signal = scene.scope.signal
-        over = Ending(signal.end or scene.now, Sign.OVER, signal.source, signal.source.reference)
-        return over if over.at <= scene.now else run.ending
-    return run.ending
+        return course.died if scene.patient_wide else course.closed
+    if scene.scope.ended is not None:
+        return course.died
+    closed = course.died if scene.patient_wide else course.closed
+    endings = [run.ending, closed, course.died]
+    withdrawing = [e for e in endings if e is not None and _WITHDRAWN_BY[e.sign] not in step.stands]
+    return min(withdrawing, key=lambda ending: ending.at, default=None)
 
 
 def times(period: Span, count: int) -> Span:

@@ -65,6 +65,13 @@ class OfLast(_Written, frozen=True):
     of: int | str
 
 
+class Idle(_Written, frozen=True):
+    """Nothing attended and nothing booked for so long, nor a Task with the action `or_done` completed."""
+
+    time: str
+    or_done: str | None = None
+
+
 class Attendance(_Written, frozen=True):
     """Attendance over the last `of` appointments, in percent, is below a limit; with fewer than `least` it is unknown.
 
@@ -98,6 +105,8 @@ class When(_Written, frozen=True):
     risk_settled: bool | None = None
     """Since the run started the record has said clearly whether there is a risk."""
     signal: tuple[str, ...] | str = ()
+    signal_when_missed: tuple[str, ...] | str = ()
+    """One of these signals held when an appointment of the spell was missed."""
     child: bool | None = None
     on_record: Literal["family", "crisis-plan"] | None = None
     may_share_with: Literal["family", "agency"] | None = None
@@ -128,8 +137,7 @@ class When(_Written, frozen=True):
     """An appointment lies ahead."""
     missed_of_last: OfLast | None = None
     attendance: Attendance | None = None
-    idle: str | None = None
-    """Nothing attended and nothing booked for so long."""
+    idle: Idle | None = None
     no_reply: str | None = None
     """So long without a reply since the last missed appointment or check-in message, whichever is later."""
     message_unanswered: str | None = None
@@ -143,7 +151,9 @@ class When(_Written, frozen=True):
     missed_at_end: bool | None = None
     """Missed appointments stood when the case ended."""
     said: tuple[str, ...] | str = ()
-    """A Task of this case was answered with one of these outcomes."""
+    """A Task of this case was answered with one of these outcomes in this spell."""
+    said_before: tuple[str, ...] | str = ()
+    """A Task of this case was answered with one of these outcomes before this spell."""
     done: str | None = None
     """A Task with this action was completed in this case."""
     missed_after: str | None = None
@@ -154,8 +164,6 @@ class When(_Written, frozen=True):
     """A Consent permits it; silence does not."""
     risk_ever: bool | None = None
     signal_ever: tuple[str, ...] | str = ()
-    in_stay: bool | None = None
-    """It happened during an inpatient stay."""
     unvisited: str | None = None
     """No visit by an advocate for so long."""
     under_age: bool | None = None
@@ -208,7 +216,8 @@ class Step(_Written, frozen=True):
     """One step: when it is called for, and what is then written.
 
     `id` is the ledger row it implements, with a suffix `-x` where a row takes several steps; `row` then names the row.
-    `stands`: re-engagement does not withdraw it. `until`: what ends it besides its answer.
+    `stands`: what does not withdraw it, `true` for all: the patient's `return`, their `discharge`, the `end` of the
+    signal or stay. `until`: what ends it besides its answer.
     """
 
     id: str
@@ -218,7 +227,7 @@ class Step(_Written, frozen=True):
     row: str | None = None
     clause: str | None = None
     until: When | None = None
-    stands: bool = False
+    stands: tuple[Literal["return", "discharge", "end"], ...] | bool = False
     every: Every | None = None
     repeat: Repeat | None = None
     anew: bool = False
@@ -240,7 +249,17 @@ class Pathway(_Written, frozen=True):
     steps: tuple[Step, ...]
     clause: str | None = None
     once_per: Literal[
-        "spell", "signal", "signal-in-spell", "signal-end", "episode", "discharge", "task", "stay", "stay-end", "answer"
+        "spell",
+        "signal",
+        "signal-in-spell",
+        "signal-in-stay",
+        "signal-end",
+        "episode",
+        "discharge",
+        "task",
+        "stay",
+        "stay-end",
+        "answer",
     ] = "spell"
     signals: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()

@@ -87,6 +87,11 @@ class Case(Struct, frozen=True):
         mine = {self.id} | {v.source.reference for v in self.visits}
         return bool(mine.union(e.latest.source.reference for e in self.encounters).intersection(references))
 
+    def open_at(self, at: datetime) -> bool:
+        """Whether the case had begun and not yet ended at that instant."""
+        ended = discharged_at(self.episode) if self.episode is not None else None
+        return self.begun <= at and (ended is None or at <= ended)
+
     @property
     def names(self) -> frozenset[str]:
         """Every name that obligations of this case may carry: its own, and those of its referrals."""
@@ -132,7 +137,7 @@ def cases_of(
         if fact.start is None:
             continue
         reference = fact.source.reference
-        case = _case_of(fact, fact.start, episode_of_encounter.get(reference), episodes)
+        case = _case_of(fact, fact.start, history.stretches[0].known, episode_of_encounter.get(reference), episodes)
         visits[case].append(_visit(history, fact, fact.start, seen.get(reference)))
     by_reference = {e.latest.source.reference: e for e in episodes}
     stays = {_home_of(e, by_reference) for e in encounters if e.latest.inpatient and e.latest.status in STAYS}
@@ -188,7 +193,13 @@ def _home_of(encounter: History[Encounter], episodes: Mapping[str, History[Episo
     return named[0] if named else encounter.latest.source.reference
 
 
-def _case_of(fact: Appointment, start: datetime, by_encounter: str | None, episodes: list[History[Episode]]) -> str:
+def _case_of(
+    fact: Appointment,
+    start: datetime,
+    first_known: datetime,
+    by_encounter: str | None,
+    episodes: list[History[Episode]],
+) -> str:
     """The case of an appointment, in the order of the contract: encounter, referral, service, only episode, its own."""
     if by_encounter:
         return by_encounter
@@ -196,7 +207,7 @@ def _case_of(fact: Appointment, start: datetime, by_encounter: str | None, episo
     referred = [e for e in known if set(e.latest.referrals) & set(fact.referrals)]
     if referred:
         return max(referred, key=lambda e: e.latest.start or BEGINNING).latest.source.reference
-    open_then = [e for e in known if _open_at(e, start)]
+    open_then = [e for e in known if _open_at(e, start, first_known)]
     same_service = [e for e in open_then if set(e.latest.services) & set(fact.services)]
     for candidates in (same_service, open_then):
         if len(candidates) == 1:
@@ -204,9 +215,10 @@ def _case_of(fact: Appointment, start: datetime, by_encounter: str | None, episo
     return "Service/" + (min(fact.services) if fact.services else "unknown")
 
 
-def _open_at(episode: History[Episode], at: datetime) -> bool:
+def _open_at(episode: History[Episode], at: datetime, known: datetime) -> bool:
+    """Whether the episode was open at that instant, as was known when the appointment was; it stays with it then."""
     fact = episode.latest
     if fact.start is not None and at < fact.start:
         return False
-    end = discharged_at(episode) if fact.status == "finished" else None
-    return end is None or at <= end
+    end = discharged_at(episode)
+    return end is None or at <= end or known < min(end, episode.since)

@@ -134,7 +134,7 @@ class _Compiler:
             when=when,
             until=self.conditions.condition(written.until) if written.until else None,
             acts=tuple(act for item in written.do for act in self.acts(item)),
-            stands=written.stands,
+            stands=_stands(written.stands),
             closing=not isinstance(written.when, str) and mentions_contact(written.when),
             order=order,
             every=self.every(written.every) if written.every else None,
@@ -206,6 +206,12 @@ class _Compiler:
 def _needs(starts: authoring.When | str) -> str | None:
     if isinstance(starts, str):
         return None
-    if starts.missed is not None or starts.risk_when_missed:
+    if starts.missed is not None or starts.risk_when_missed or starts.signal_when_missed:
         return "miss"
     return "run" if starts.running else None
+
+
+def _stands(written: tuple[str, ...] | bool) -> frozenset[str]:
+    if isinstance(written, bool):
+        return frozenset({"return", "discharge", "end"}) if written else frozenset()
+    return frozenset(written)

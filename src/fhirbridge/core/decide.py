@@ -32,6 +32,7 @@ from fhirbridge.core.scopes import (
     of_signal,
     of_signal_end,
     of_signal_in_spell,
+    of_signal_in_stay,
     of_stay,
     of_stay_end,
 )
@@ -52,7 +53,8 @@ def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
     return Decision(
         obligations=obligations,
         started=deciding.started(),
-        unfounded=tuple(Unfounded(thing, why_gone(thing, own, courses, runs, record)) for thing in gone),
+        endings=tuple(dict.fromkeys(deciding.endings)),
+        unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, runs, record)) for thing in gone),
         wakes_at=deciding.wakes_at,
     )
 
@@ -78,6 +80,7 @@ class Deciding:
         self.own = own
         self.now = now
         self.courses: list[Course] = []
+        self.endings: list[tuple[str, str]] = []
         self.asks: list[Ask] = []
         self.runs: list[tuple[Course, Run]] = []
         self.wakes_at: datetime | None = None
@@ -107,10 +110,10 @@ class Deciding:
     def case(self, each: Course) -> None:
         """Everything that is anchored on something of this case."""
         self.wake(each.changes_at)
-        earlier = tuple(run for _, run in self.runs if run.scope.misses)
+        earlier = tuple(run for _, run in self.runs if run.scope.misses and run.since < each.case.begun)
         runs: list[Run] = []
         for spell in each.spells:
-            runs = self.spell(each, spell, earlier)
+            runs = self.spell(each, spell, earlier) or runs
         for pathway in self._elsewhere:
             for scope in self._scopes(pathway, each):
                 self.wake(scope.start)
@@ -119,25 +122,25 @@ class Deciding:
 
     def _scopes(self, pathway: Pathway, each: Course) -> Iterable[Scope]:
         """What of this case a pathway that is not about spells is anchored on."""
+        record, signals, now = self.record, pathway.signals, self.now
         match pathway.once_per:
             case "discharge":
-                return of_discharge(each)
+                scopes = of_discharge(each)
             case "episode":
-                return of_case(each)
+                scopes = of_case(each)
             case "signal":
-                scopes = of_signal(each, self.record, pathway.signals)
-                return [s for s in scopes if self._belongs(pathway, s, each)]
+                scopes = of_signal(each, record, signals, patient_wide=pathway.one_case)
             case "signal-end":
-                scopes = of_signal_end(each, self.record, pathway.signals, self.now)
-                return [s for s in scopes if self._belongs(pathway, s, each)]
+                scopes = of_signal_end(each, record, signals, now)
+            case "signal-in-stay":
+                scopes = of_signal_in_stay(each, record, signals, now)
             case "stay":
-                return of_stay(each, self.now)
+                scopes = of_stay(each, now)
             case "stay-end":
-                return of_stay_end(each, self.now)
-            case "answer":
-                return of_answer(each, self.record, self.own, pathway.outcomes)
+                scopes = of_stay_end(each, now)
             case _:
-                return ()
+                scopes = of_answer(each, record, self.own, pathway.outcomes)
+        return [scope for scope in scopes if self._belongs(pathway, scope, each)]
 
     def _belongs(self, pathway: Pathway, scope: Scope, each: Course) -> bool:
         if not pathway.one_case or scope.signal is None:
@@ -177,7 +180,7 @@ class Deciding:
             if ask.lapsed is None:
                 continue
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
-            each = next(c for c in courses.values() if ask.key.case in c.case.names)
+            each = courses[ask.run.case]
             for pathway in self._for_tasks:
                 ending = ask.run.ending if ask.passed_on else None
                 self.anchored(pathway, each, of_overdue(late, ending), [], ())
@@ -186,7 +189,7 @@ class Deciding:
 
     def anchored(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
         """Run the pathway in this scope if it starts there; whether it did."""
-        scene = self._scene(each, scope, runs, earlier)
+        scene = self._scene(each, scope, runs, earlier, patient_wide=pathway.one_case)
         finding = pathway.starts.find(scene)
         self.wake(finding.changes_at)
         over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
@@ -203,7 +206,9 @@ class Deciding:
             run.steps[step.id] = self._step(step, scene, run)
         return True
 
-    def _scene(self, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> Scene:
+    def _scene(
+        self, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...], *, patient_wide: bool
+    ) -> Scene:
         ending = scope.ending
         return Scene(
             record=self.record,
@@ -218,6 +223,7 @@ class Deciding:
             runs=runs,
             earlier=earlier,
             complete=self._complete,
+            patient_wide=patient_wide,
         )
 
     def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:
@@ -241,7 +247,11 @@ class Deciding:
         )
 
     def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
-        """What the pathway itself says ends its runs, if that has come."""
+        """The end of the signal it is about, or what the pathway itself says ends its runs, if that has come."""
+        signal = scene.scope.signal
+        about_signal = signal is not None and not scene.scope.spell and scene.scope.ended is None
+        if signal is not None and about_signal and signal.end is not None and signal.end <= self.now:
+            return Ending(signal.end, Sign.OVER, signal.source, signal.source.reference)
         if pathway.ends is None:
             return None
         finding = pathway.ends.find(scene)
@@ -265,7 +275,9 @@ class Deciding:
             self.wake(allowed.changes_at)
             if not allowed.holds:
                 continue
-            if not act.ends:
+            if act.ends:
+                self.endings.append((act.action, step.row))
+            else:
                 state.asks += self._desk.asks(scene, run, step, act, told)
         self.asks += state.asks
         return state

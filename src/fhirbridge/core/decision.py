@@ -115,6 +115,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     obligations: tuple[Obligation, ...] = ()
     started: tuple[Started, ...] = ()
     """Runs that stand now; those not yet in the effects are to be recorded."""
+    endings: tuple[tuple[str, str], ...] = ()
+    """Actions of Flags that steps say have ended, each with the ledger row that says so."""
     unfounded: tuple[Unfounded, ...] = ()
     wakes_at: datetime | None = None
 
@@ -146,6 +148,8 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
     reason: Withdrawal
     because: tuple[Reason, ...] = ()
     evidence: tuple[Source, ...] = ()
+    clauses: tuple[str, ...] = ()
+    """Ledger rows that call for the ending, besides those that called for the thing."""
 
 
 Write = Create | Amend | Complete | Withdraw

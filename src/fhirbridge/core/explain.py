@@ -79,7 +79,9 @@ class _Explaining(Deciding):
         self._notes = []
         name = (each.case.id, pathway.id)
         if not super().anchored(pathway, each, scope, runs, earlier):
-            weighed = self._weigh(pathway.starts, self._scene(each, scope, runs, earlier))
+            weighed = self._weigh(
+                pathway.starts, self._scene(each, scope, runs, earlier, patient_wide=pathway.one_case)
+            )
             if weighed.outlook is Outlook.EXISTS and scope.ending is not None:
                 weighed = _Weighed(Outlook.NOT_AT_ALL, (_after_the_end(self.pack, scope.ending), *weighed.because))
             self._absent[name] = weighed

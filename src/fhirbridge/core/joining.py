@@ -17,6 +17,7 @@ from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.plans import Plans
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Ask
+from fhirbridge.core.spells import Miss
 from fhirbridge.core.summary import SUMMARIES, details, told
 
 _PRIORITIES = ("routine", "urgent", "asap", "stat")
@@ -74,7 +75,10 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
     standing = _standing(group)
     counting = [ask for ask in group if ask.standing is standing]
     thing = first.thing
-    due = min((due for ask in counting if (due := _asked_due(ask)) is not None), default=first.due)
+    dues = [due for ask in counting if (due := _asked_due(ask)) is not None]
+    if thing is not None and thing.due is not None and not any(a.act.due_by or a.due_by_person for a in counting):
+        dues.append(thing.due)
+    due = min(dues, default=first.due)
     priorities = [ask.act.priority for ask in counting] + ([thing.priority] if thing else [])
     because = tuple(dict.fromkeys(reason for ask in counting for reason in ask.because))
     ordered = sorted(counting, key=lambda ask: ask.step.order)
@@ -146,7 +150,7 @@ class _Words(dict[str, str]):
         ask, calendar = self._ask, self._pack.calendar
         match name:
             case "missed":
-                missed = [calendar.on_date(m.at) for m in ask.run.scope.streak if m.clock <= ask.since]
+                missed = [calendar.on_date(m.at) for m in _missed(ask)]
                 return " and ".join((", ".join(missed[:-1]), missed[-1])) if len(missed) > 1 else "".join(missed)
             case "due":
                 return calendar.at_time(ask.due) if ask.due else ""
@@ -158,6 +162,13 @@ class _Words(dict[str, str]):
                 return self._pack.texts[name]
             case _:
                 return _spoken(self._pack.settings[name])
+
+
+def _missed(ask: Ask) -> list[Miss]:
+    """The missed appointments the text is about: of the run's spell, else those that stood when the case ended."""
+    spells = ask.scene.course.spells
+    streak = ask.run.scope.streak or (spells[-1].streak if spells and ask.run.scope.ended is not None else ())
+    return [miss for miss in streak if miss.clock <= ask.since]
 
 
 def _summaries(ask: Ask) -> list[str]:

@@ -74,7 +74,8 @@ class Step(Struct, frozen=True):
     """None: as soon as the run starts."""
     until: Condition | None
     acts: tuple[Act, ...]
-    stands: bool
+    stands: frozenset[str]
+    """What does not withdraw it: `return` of the patient, `discharge`, or the `end` of what its scope is about."""
     closing: bool
     """The ending of the run itself calls for it."""
     order: int
@@ -122,6 +123,18 @@ class Pack(Struct, frozen=True):
         wall = self.calendar.local(at)
         opens, closes = int(self.settings.get("opens", 9)), int(self.settings.get("closes", 17))
         return self.calendar.is_working(wall.date()) and opens <= wall.hour < closes
+
+    def hangs_on_miss(self, pathway: str) -> bool:
+        """Whether the pathway starts with a missed appointment; while that stands, another takes over if it stops."""
+        return any(each.id == pathway and each.needs == "miss" for each in self.pathways)
+
+    def waits_for_patient(self, pathway: str, steps: tuple[str, ...]) -> bool:
+        """Whether these steps of the pathway are over once the patient is back."""
+        for each in self.pathways:
+            if each.id == pathway:
+                anew = any(step.anew for step in each.steps if step.id in steps)
+                return each.once_per in ("spell", "signal-in-spell") or anew
+        return False
 
     @property
     def canonical(self) -> str:

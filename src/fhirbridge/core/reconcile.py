@@ -35,24 +35,29 @@ def reconcile(decision: Decision, own: Own, record: Record) -> tuple[Write, ...]
             if obligation.standing is Standing.OPEN:
                 writes.append(Create(obligation))
         elif thing.open and thing.sent is None and thing.identity not in closed:
-            writes.extend(_change(obligation, thing))
+            writes.extend(_change(obligation, thing, decision.endings))
     for unfounded in decision.unfounded:
         if unfounded.thing.identity not in closed:
-            writes.append(Withdraw(unfounded.thing, unfounded.reason))
+            clauses = _ended_by(unfounded.thing, decision.endings)
+            writes.append(Withdraw(unfounded.thing, unfounded.reason, clauses=clauses))
     return tuple(writes)
 
 
-def _change(obligation: Obligation, thing: Thing) -> list[Write]:
+def _change(obligation: Obligation, thing: Thing, endings: tuple[tuple[str, str], ...]) -> list[Write]:
     if obligation.standing is Standing.ANSWERED:
         return [Complete(thing, obligation)]
     if obligation.standing is Standing.ENDED:
         reason = obligation.withdrawal or Withdrawal.NOT_NEEDED
-        return [Withdraw(thing, reason, obligation.because, obligation.evidence)]
+        return [Withdraw(thing, reason, obligation.because, obligation.evidence, _ended_by(thing, endings))]
     wanted = (obligation.steps, obligation.due, obligation.priority, obligation.points, obligation.activities)
     written = (thing.steps, thing.due, thing.priority, thing.points, thing.activities)
     if wanted == written and set(obligation.covers) == set(thing.covers):
         return []
     return [Amend(thing, obligation)]
+
+
+def _ended_by(thing: Thing, endings: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(row for action, row in endings if action == thing.key.action and thing.key.kind is Kind.FLAG)
 
 
 def _closed_in_epr(record: Record) -> set[str]:

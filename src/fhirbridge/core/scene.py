@@ -112,6 +112,8 @@ class Scene(Struct):
     earlier: tuple[Run, ...] = ()
     run: Run | None = None
     complete: bool = False
+    patient_wide: bool = False
+    """What is asked for belongs to the patient, whichever case it is seen in."""
 
     def step(self, step: str) -> StepState | None:
         """The state of a step: of this run, else of the first run of this spell that has it."""

@@ -31,9 +31,9 @@ def of_case(course: Course) -> Iterable[Scope]:
     yield Scope(name="episode", start=course.case.begun, ending=course.closed, whole_case=True)
 
 
-def of_signal(course: Course, record: Record, codes: frozenset[str]) -> Iterable[Scope]:
-    """Each period of one of these signals that began while the case was open."""
-    closed = course.closed
+def of_signal(course: Course, record: Record, codes: frozenset[str], *, patient_wide: bool) -> Iterable[Scope]:
+    """Each period of one of these signals that began while the case was open; until that ends, or the patient dies."""
+    closed = course.died if patient_wide else course.closed
     for signal in record.signals:
         begins_inside = closed is None or signal.start < closed.at
         outlives_start = signal.end is None or signal.end > course.case.begun
@@ -76,6 +76,16 @@ def of_stay(course: Course, now: datetime) -> Iterable[Scope]:
         if start <= now:
             name = f"stay:{stay.latest.source.reference}"
             yield Scope(name=name, start=start, ending=ended or course.closed, stay=stay.latest.source)
+
+
+def of_signal_in_stay(course: Course, record: Record, codes: frozenset[str], now: datetime) -> Iterable[Scope]:
+    """Each period of one of these signals that was live at some time of an inpatient stay, until the stay ends."""
+    for stay in of_stay(course, now):
+        for signal in record.signals:
+            begun = stay.ending is None or signal.start < stay.ending.at
+            if signal.code in codes and begun and (signal.end is None or signal.end > stay.start):
+                start = max(stay.start, signal.start)
+                yield replace(stay, name=f"{stay.name}|{_named(signal)}", start=start, signal=signal)
 
 
 def of_stay_end(course: Course, now: datetime) -> Iterable[Scope]:

@@ -67,10 +67,25 @@ def signal_spans(
 
 
 def _of_flag(flag: History[Signal], late: float) -> Iterable[SignalSpan]:
-    fact = flag.latest
-    asserted = [s for s in flag.stretches if isinstance(s.meaning, tuple) and s.meaning[1]]
-    first_known = asserted[-1].known if asserted else flag.since
-    start = clock(fact.start, first_known, late)
-    end = fact.end if fact.end is not None else (None if fact.active else flag.since)
-    back = max(len(asserted) - 1, 0)
-    yield from (SignalSpan(code, start, end, fact.source, fact.start or first_known, back) for code in fact.signals)
+    """One period for each stretch of versions in which the Flag was active with the same signals."""
+    periods: list[list[Signal]] = []
+    was_active = False
+    for version in flag.versions:
+        if version.active and was_active and periods[-1][0].signals == version.signals:
+            periods[-1].append(version)
+        elif version.active:
+            periods.append([version])
+        elif was_active:
+            periods[-1].append(version)
+        was_active = version.active and not version.erased
+    for number, versions in enumerate(periods or [[flag.latest]]):
+        yield from _period(versions, number, late)
+
+
+def _period(versions: list[Signal], number: int, late: float) -> Iterable[SignalSpan]:
+    """The period that these versions tell of; the last of them may say that it is over."""
+    first, last = versions[0], versions[-1]
+    start = clock(last.start, first.known, late)
+    end = last.end if last.end is not None else (None if last.active else last.known)
+    began = last.start or first.known
+    yield from (SignalSpan(code, start, end, last.source, began, number) for code in first.signals)

@@ -7,6 +7,7 @@ correction does not restart what staff have begun.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -87,7 +88,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     `name` tells it from others of the same case, and is part of every identity. It lasts from `start` to `ending`.
     Of a `spell`: `assessed` says that an appointment had been attended before it, `misses` are those inside it,
     `streak` those since the last attendance up to its end, `lapses` the misses and the patient's own cancellations
-    inside it, `row` those of the whole spell where the scope is a part of one. `signal`, `overdue`, `stay` and `answer`
+    inside it, `row` those since the last attendance. `signal`, `overdue`, `stay` and `answer`
     are what other scopes are about.
     """
 
@@ -128,6 +129,8 @@ class Course(Struct, frozen=True):
     spells: tuple[Scope, ...]
     closed: Ending | None
     died: Ending | None
+    last_sign: Ending | None
+    """The last attendance or contact so far."""
     changes_at: datetime | None
 
 
@@ -136,7 +139,7 @@ def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> fro
     fact = task.latest
     if fact.obligation is not None:
         thing = own.things.get(fact.obligation)
-        return frozenset(c.id for c in cases if thing and thing.key.case in c.names)
+        return _called(thing.key.case, cases) if thing else frozenset()
     named = {case.id for case in cases if case.named_in(fact.about)}
     if named:
         return frozenset(named)
@@ -146,8 +149,14 @@ def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> fro
     asked = [t for t in own.things.values() if _open_then(t, fact.actions, happened)]
     if asked:
         oldest = min(asked, key=lambda t: (t.since, t.identity)).key.case
-        return frozenset(c.id for c in cases if oldest in c.names)
-    return frozenset(case.id for case in cases)
+        return _called(oldest, cases)
+    return frozenset(case.id for case in cases if case.open_at(happened)) or frozenset(case.id for case in cases)
+
+
+def _called(name: str, cases: tuple[Case, ...]) -> frozenset[str]:
+    """The cases with that name; all of them where it is the patient's own."""
+    named = frozenset(case.id for case in cases if name in case.names)
+    return named or frozenset(case.id for case in cases)
 
 
 def happened_at(task: History[Task]) -> datetime:
@@ -172,7 +181,8 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     signs = _signs(case, record, own, until, only_last=not lapses and not record.messages)
     written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
     spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), written, signs, closed)
-    return Course(case, spells, closed, _died(record, now), earliest((*upcoming, *to_come)))
+    last = signs[-1] if signs else None
+    return Course(case, spells, closed, _died(record, now), last, earliest((*upcoming, *to_come)))
 
 
 def _called_off(case: Case, late: float) -> list[Miss]:
@@ -268,7 +278,7 @@ def _spells(
                 misses=missed,
                 streak=tuple(m for m in misses if attended_at < m.at <= missed[-1].at) if missed else (),
                 lapses=inside,
-                row=inside,
+                row=tuple(m for m in lapses if attended_at < m.at <= inside[-1].at) if inside else (),
                 spell=True,
             )
             spells.append(spell)
@@ -288,3 +298,8 @@ def stay_bounds(stay: History[Encounter]) -> tuple[datetime, Ending | None]:
         return start, None
     at = min(fact.end, stay.since) if fact.end else stay.since
     return start, Ending(at, Sign.DISCHARGED, fact.source, fact.source.reference)
+
+
+def spell_of(scope: str) -> str:
+    """The name of the spell that a scope's name begins with: scopes inside a spell add to it."""
+    return re.split(r"[|>@]", scope)[0]

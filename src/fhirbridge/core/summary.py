@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fhirbridge.core.answers import answers
+from fhirbridge.core.conditions.endings import SharingPermitted
 from fhirbridge.core.conditions.risk import risk
 from fhirbridge.core.decision import Detail
 from fhirbridge.core.facts import Source
@@ -68,7 +69,10 @@ def _last_session(scene: Scene) -> Detail:
 
 
 def _last_risk(scene: Scene) -> Detail:
-    state, because = risk(scene, scene.ref)
+    if scene.scope.start == BEGINNING:
+        return Detail("risk at the last contact", _MISSING)
+    day = scene.calendar.local(scene.scope.start).date()
+    state, because = risk(scene, min(scene.calendar.end_of_day(day), scene.ref))
     sources = tuple(source for reason in because for source in reason.sources)
     return Detail("risk at the last contact", state if state != "unknown" else _MISSING, sources)
 
@@ -123,10 +127,23 @@ def _legal(scene: Scene) -> tuple[Detail, ...]:
     return (Detail("legal status in the record", says, tuple(s.source for s in live)),)
 
 
+def _sharing(scene: Scene) -> tuple[Detail, ...]:
+    if not scene.completed("agree-safety-plan"):
+        return (Detail("safety plan", "none has been agreed"),)
+    found = [(audience, SharingPermitted(audience).find(scene)) for audience in ("agency", "gp")]
+    sources = tuple(source for _, finding in found for reason in finding.because for source in reason.sources)
+    says = ", ".join(f"{'shared' if f.holds else 'not shared'} with the {_AUDIENCES[a]}" for a, f in found)
+    unless = "" if all(f.holds for _, f in found) else " (no consent on record permits it)"
+    return (Detail("safety plan", says + unless, sources),)
+
+
+_AUDIENCES = {"agency": "agencies", "gp": "GP"}
+
 _SUMMARIES: dict[str, Callable[[Scene], tuple[Detail, ...]]] = {
     "summary": _discharge,
     "risk-factors": _risk_factors,
     "legal": _legal,
+    "safety-plan": _sharing,
 }
 
 SUMMARIES = frozenset(_SUMMARIES)

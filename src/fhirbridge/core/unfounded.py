@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from fhirbridge.core.asking import REASONS
 from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
-from fhirbridge.core.facts import AppointmentState, Source
+from fhirbridge.core.facts import AppointmentState, Encounter, Episode, Source
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
-from fhirbridge.core.spells import TOOK_UP, Course, Sign
+from fhirbridge.core.spells import TOOK_UP, Course, spell_of
 from fhirbridge.core.timeline import Record
 
 
@@ -20,29 +19,47 @@ def could_go(thing: Thing, pack: Pack) -> bool:
     return thing.key.pack == pack.name and not taken_back
 
 
-def why_gone(thing: Thing, own: Own, courses: Sequence[Course], runs: Sequence[Run], record: Record) -> Withdrawal:
+def why_gone(
+    thing: Thing, pack: Pack, own: Own, courses: Sequence[Course], runs: Sequence[Run], record: Record
+) -> Withdrawal:
     """Corrected when what started it no longer stands; else what came after it."""
     started = own.runs.get(thing.run)
-    each = next((each for each in courses if thing.key.case in each.case.names), None)
-    if each is not None and each.closed is not None and each.closed.sign is Sign.DECEASED:
+    whole = courses[-1:] if thing.key.case == record.patient else ()
+    each = next((each for each in (*courses, *whole) if thing.key.case in each.case.names or each in whole), None)
+    if each is not None and each.died is not None:
         return Withdrawal.DECEASED
-    if each is None or (started is not None and not _founded(started, record)):
+    if each is None or not founded(thing, started, record):
         return Withdrawal.CORRECTED
     for spell in each.spells:
-        if spell.ending is not None and re.split(r"[|>@]", thing.key.scope)[0] == spell.name:
-            return REASONS[spell.ending.sign]
+        if spell.ending is not None and spell_of(thing.key.scope) == spell.name:
+            before = started is not None and spell.ending.at <= started.since
+            return Withdrawal.CORRECTED if before else REASONS[spell.ending.sign]
+    back = each.last_sign is not None and each.last_sign.at >= thing.since
+    if back and pack.waits_for_patient(thing.pathway, thing.steps):
+        return Withdrawal.RE_ENGAGED
     if each.closed is not None:
         return REASONS[each.closed.sign]
-    if any(run.scope.name == thing.key.scope for run in runs):
+    runs_on = any(run.scope.name == thing.key.scope and run.pathway == thing.pathway for run in runs)
+    if pack.hangs_on_miss(thing.pathway) and not runs_on:
         return Withdrawal.SUPERSEDED
     return Withdrawal.NOT_NEEDED
 
 
+def founded(thing: Thing, started: Started | None, record: Record) -> bool:
+    """Whether what the obligation rests on still stands: its run's triggers, and nothing of its evidence erased."""
+    if any(stated(source, record) == _ERASED for source in thing.evidence if source.reference in record.sources):
+        return False
+    return started is None or _stand(started, record)
+
+
 def stated(source: Source, record: Record) -> str:
-    """What a trigger says now: the state of an appointment, or that it was not erased."""
+    """What a trigger says now: an appointment's state, whether care has ended, or only that it was not erased."""
     history = record.sources.get(source.reference)
     if history is None or history.latest.erased:
         return _ERASED
+    fact = history.latest
+    if isinstance(fact, Episode | Encounter):
+        return _FINISHED if fact.status == _FINISHED else _OPEN
     for case in record.cases:
         for visit in case.visits:
             if visit.source.reference == source.reference:
@@ -50,16 +67,18 @@ def stated(source: Source, record: Record) -> str:
     return _STATED
 
 
-def _founded(started: Started, record: Record) -> bool:
-    """Whether every trigger still says what it said when the run began; what was booked may have taken place since."""
+def _stand(started: Started, record: Record) -> bool:
+    """Whether every trigger still says what it said when the run began; what was ahead then may have come since."""
     said = zip(started.triggers, started.stated or (_STATED,) * len(started.triggers), strict=True)
     for source, before in said:
         now = stated(source, record)
-        came_about = before == AppointmentState.BOOKED and now in TOOK_UP
-        if now != before and not came_about:
+        came = (before == AppointmentState.BOOKED and now in TOOK_UP) or (before, now) == (_OPEN, _FINISHED)
+        if now != before and not came:
             return False
     return True
 
 
 _ERASED = "erased"
+_FINISHED = "finished"
+_OPEN = "open"
 _STATED = "stated"

@@ -77,6 +77,9 @@ CONTACT_MADE = frozenset(
 ATTEMPT_FAILED = frozenset({"no-answer", "message-left", "calling-card-left"})
 """Outcomes of such a Task that mean nobody was reached."""
 
+NOT_DONE = ATTEMPT_FAILED | {"declined", "not-appropriate", "discharge-not-agreed"}
+"""Outcomes with which a Task is completed, but what it asked for did not come about."""
+
 SETTINGS = frozenset({"community", "home-treatment", "inpatient", "therapy"})
 
 ADULT_AT = 18

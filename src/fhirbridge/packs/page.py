@@ -157,7 +157,7 @@ def _step(step: Step, pathway: Pathway, voice: Sentences) -> StepPage:
         when=None if isinstance(step.when, str) else voice.condition(step.when),
         until=said(voice.condition(step.until)) if step.until else "",
         recurrence=voice.recurrence(step),
-        stands=step.stands,
+        stands=bool(step.stands),
         things=tuple(_thing(act, voice) for act in step.do),
     )
 

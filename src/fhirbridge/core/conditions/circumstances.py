@@ -48,6 +48,26 @@ class SignalHolds(Struct, frozen=True):
         return Finding(False, ended, (Reason(f"The record carries no signal {wanted}."),), changes)
 
 
+class SignalWhenMissed(Struct, frozen=True):
+    """One of the signals held when an appointment of this spell was missed."""
+
+    codes: frozenset[str]
+
+    def find(self, scene: Scene) -> Finding:
+        """Holds since the first such miss."""
+        for miss in scene.scope.misses:
+            if miss.clock > scene.now:
+                return Finding(False, changes_at=miss.clock)
+            held = [s for s in scene.record.signals if s.code in self.codes and s.holds(miss.clock)]
+            if held:
+                at = scene.calendar.at_time(miss.at)
+                because = Reason(f"The appointment on {at} was missed.", (miss.visit.source,))
+                carried = (Reason(f"The record carries the signal {s.code}.", (s.source,)) for s in held)
+                return Finding(True, miss.clock, (because, *carried))
+        wanted = " or ".join(sorted(self.codes))
+        return Finding(False, because=(Reason(f"The record carried no signal {wanted} when it was missed."),))
+
+
 class SettingIs(Struct, frozen=True):
     """The episode belongs to this setting (`community`, `home-treatment`, `inpatient`, `therapy`)."""
 
@@ -117,4 +137,4 @@ class EpisodeIs(Struct, frozen=True):
             reason = Reason("The patient has been referred.", (case.referral.source,))
             return Finding("planned" in self.statuses, case.referral.known, (reason,))
         seen = tuple(Reason("Appointments were made for the patient.", (v.source,)) for v in case.visits[:1])
-        return Finding("active" in self.statuses, case.begun, seen)
+        return Finding(bool(seen) and "active" in self.statuses, case.begun, seen)

@@ -11,14 +11,20 @@ from collections.abc import Iterable
 from fhirbridge.core import authoring
 from fhirbridge.core.calendar import Span, span
 from fhirbridge.core.conditions.attendance import Booked, FirstBooked, InReceipt, Missed
-from fhirbridge.core.conditions.circumstances import EpisodeIs, PlanOnRecord, ReferralIs, SettingIs, SignalHolds
+from fhirbridge.core.conditions.circumstances import (
+    EpisodeIs,
+    PlanOnRecord,
+    ReferralIs,
+    SettingIs,
+    SignalHolds,
+    SignalWhenMissed,
+)
 from fhirbridge.core.conditions.correspondence import CheckInsUnanswered, MessageFromGp, MessageUnanswered, NoReply
 from fhirbridge.core.conditions.endings import (
     Always,
     Discharged,
     DischargePlanned,
     Done,
-    InStay,
     MissedAtEnd,
     OtherProvider,
     Said,
@@ -101,14 +107,7 @@ class ConditionCompiler:
             yield _either(InReceipt(), when.in_receipt)
         if when.referral:
             yield ReferralIs(self.codes(when.referral, PRIORITIES, "request priority"))
-        if when.risk:
-            yield RiskIs(self.codes(when.risk, RISK_STATES, "risk"))
-        if when.risk_when_missed:
-            yield RiskWhenMissed(self.codes(when.risk_when_missed, RISK_STATES, "risk"))
-        if when.risk_settled is not None:
-            yield _either(RiskSettled(), when.risk_settled)
-        if when.signal:
-            yield SignalHolds(self.codes(when.signal, SIGNALS, "signal"))
+        yield from self._about_risk(when)
         if when.child is not None:
             yield _either(ChildInvolved(), when.child)
         if when.on_record is not None:
@@ -120,6 +119,18 @@ class ConditionCompiler:
             yield SettingIs(setting)
         if when.episode:
             yield EpisodeIs(self.codes(when.episode, EPISODE_STATES, "episode status"))
+
+    def _about_risk(self, when: authoring.When) -> Iterable[Condition]:
+        if when.risk:
+            yield RiskIs(self.codes(when.risk, RISK_STATES, "risk"))
+        if when.risk_when_missed:
+            yield RiskWhenMissed(self.codes(when.risk_when_missed, RISK_STATES, "risk"))
+        if when.risk_settled is not None:
+            yield _either(RiskSettled(), when.risk_settled)
+        if when.signal:
+            yield SignalHolds(self.codes(when.signal, SIGNALS, "signal"))
+        if when.signal_when_missed:
+            yield SignalWhenMissed(self.codes(when.signal_when_missed, SIGNALS, "signal"))
 
     def _about_progress(self, when: authoring.When) -> Iterable[Condition]:
         if when.outcome is not None:
@@ -168,7 +179,7 @@ class ConditionCompiler:
             rate = when.attendance
             yield AttendanceBelow(self.number(rate.below), self.number(rate.of), self.number(rate.least))
         if when.idle is not None:
-            yield Idle(self.span(when.idle))
+            yield Idle(self.span(when.idle.time), when.idle.or_done)
         if when.missed_after is not None:
             yield MissedAfterDone(when.missed_after)
         if when.no_reply is not None:
@@ -189,12 +200,13 @@ class ConditionCompiler:
             (when.other_provider, OtherProvider()),
             (when.risk_ever, SignalEver(RISK_SIGNALS)),
             (when.under_age, UnderAge()),
-            (when.in_stay, InStay()),
         ):
             if given is not None:
                 yield _either(condition, given)
         if when.said:
-            yield Said(self.codes(when.said, OUTCOMES, "outcome"))
+            yield Said(self.codes(when.said, OUTCOMES, "outcome"), before=False)
+        if when.said_before:
+            yield Said(self.codes(when.said_before, OUTCOMES, "outcome"), before=True)
         if when.done is not None:
             yield Done(when.done)
         if when.permits_sharing_with is not None:

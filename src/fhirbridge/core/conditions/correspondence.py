@@ -10,6 +10,7 @@ from fhirbridge.core.calendar import Span
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.history import clock
 from fhirbridge.core.messages import check_ins, sent_at
 from fhirbridge.core.scene import Scene
 
@@ -59,7 +60,8 @@ class CheckInsUnanswered(Struct, frozen=True):
         if len(counted) < self.count:
             says = f"{len(counted)} check-in messages have been sent far enough apart."
             return Finding(False, because=(Reason(says, sources),))
-        since = max(counted[self.count - 1][0], scene.calendar.after(sent[0][0], self.time))
+        learnt = (_learnt(scene, at, source) for at, source in counted[: self.count])
+        since = max(scene.calendar.after(sent[0][0], self.time), *learnt)
         first = scene.calendar.on_date(sent[0][0])
         reason = Reason(f"{len(counted)} check-in messages since {first} have not been answered.", sources)
         if since <= scene.now:
@@ -71,9 +73,15 @@ def _sent(scene: Scene) -> list[tuple[datetime, Source]]:
     return check_ins(scene.record, scene.course.case, scene.scope.start, scene.ref)
 
 
+def _learnt(scene: Scene, at: datetime, source: Source) -> datetime:
+    """From when the message counts: when it was sent, or when it became known if that is much later."""
+    history = scene.record.sources.get(source.reference)
+    return clock(at, history.stretches[0].known, scene.late) if history is not None else at
+
+
 def _unanswered(scene: Scene, tried: tuple[datetime, Source], time: Span) -> Finding:
     at, source = tried
-    since = scene.calendar.after(at, time)
+    since = max(scene.calendar.after(at, time), _learnt(scene, at, source))
     reason = Reason(f"There has been no reply since {scene.calendar.on_date(at)}.", (source,))
     if since <= scene.now:
         return Finding(True, since, (reason,))

@@ -13,7 +13,7 @@ from fhirbridge.core.facts import AppointmentState, Consent, Source
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import Sign, stay_bounds
+from fhirbridge.core.spells import Sign
 from fhirbridge.core.vocabulary import RISK_SIGNALS
 
 PLANNING = frozenset({"discharge-agreed", "well-wants-discharge", "goals-met"})
@@ -71,7 +71,8 @@ def _dated(scene: Scene) -> list[tuple[datetime, Reason]]:
 
 def _ready(scene: Scene) -> list[tuple[datetime, Reason]]:
     spans = [s for s in scene.record.signals if s.code == "ready-for-discharge" and s.start <= scene.ref]
-    live = [s for s in spans if s.end is None or s.end >= scene.ref or scene.scope.ended is not None]
+    ended = scene.scope.ended
+    live = [s for s in spans if s.holds(scene.ref) or (ended is not None and (s.end is None or s.end >= ended.at))]
     return [(s.start, Reason("The patient is recorded as ready for discharge.", (s.source,))) for s in live]
 
 
@@ -108,13 +109,14 @@ class MissedAtEnd(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """A Task of this case was answered with one of these outcomes."""
+    """A Task of this case was answered with one of these outcomes, since the scope began or `before`, up to that."""
 
     outcomes: frozenset[str]
+    before: bool
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of these answers."""
-        answers = scene.answers(self.outcomes)
+        answers = [a for a in scene.answers(self.outcomes) if (a[0] <= scene.scope.start) is self.before]
         if not answers:
             return Finding(False, because=(Reason(f"No outcome {' or '.join(sorted(self.outcomes))} is recorded."),))
         at, outcome, source = answers[0]
@@ -222,18 +224,6 @@ def _advocate_visits(scene: Scene) -> list[tuple[datetime, Source]]:
     seen = [e.latest for e in scene.record.encounters if "advocate" in e.latest.participants]
     came = [(e.start or e.known, e.source) for e in seen if e.status in ("in-progress", "finished")]
     return [*came, *scene.completed("arrange-advocate-visit")]
-
-
-class InStay(Struct, frozen=True):
-    """The scope began during an inpatient stay of this case."""
-
-    def find(self, scene: Scene) -> Finding:
-        """Stands for good: it is about the moment the scope began."""
-        for stay in scene.course.case.stays:
-            start, ended = stay_bounds(stay)
-            if start <= max(scene.scope.start, start) and (ended is None or scene.scope.start < ended.at):
-                return Finding(True, start, (Reason("The person is an inpatient.", (stay.latest.source,)),))
-        return Finding(False, because=(Reason("The person is no inpatient."),))
 
 
 class UnderAge(Struct, frozen=True):

@@ -124,8 +124,13 @@ class MissedOfLast(Struct, frozen=True):
                 if miss.clock > scene.now:
                     return Finding(False, changes_at=miss.clock)
                 says = f"{len(missed)} of the last {len(window)} appointments were missed."
-                return Finding(True, miss.clock, (Reason(says, tuple(v.source for v in missed)),))
+                each = tuple(_missed(scene, visit) for visit in missed)
+                return Finding(True, miss.clock, (Reason(says, tuple(v.source for v in missed)), *each))
         return Finding(False, because=(Reason(f"Fewer than {self.count} of the last {self.of} were missed."),))
+
+
+def _missed(scene: Scene, visit: Visit) -> Reason:
+    return Reason(f"The appointment on {scene.calendar.at_time(visit.at)} was missed.", (visit.source,))
 
 
 def _kept_or_missed(scene: Scene, until: datetime) -> list[Visit]:
@@ -146,13 +151,14 @@ class AttendanceBelow(Struct, frozen=True):
     def find(self, scene: Scene) -> Finding:
         """Holds since the appointment with which it fell below; unknown, so not so, with fewer than `least`."""
         counted = [v for v in scene.course.case.visits if v.at <= scene.ref and self._counts(v, scene)]
+        changes = earliest(v.at for v in scene.course.case.called_off if v.at > scene.now)
         if not self._is_low(counted, scene):
-            return Finding(False, because=(Reason(self._said(counted, scene)),))
+            return Finding(False, because=(Reason(self._said(counted, scene)),), changes_at=changes)
         first = len(counted)
         while first > self.least and self._is_low(counted[: first - 1], scene):
             first -= 1
         sources = tuple(v.source for v in counted[-self.of :] if not v.attended(scene.ref))
-        return Finding(True, counted[first - 1].at, (Reason(self._said(counted, scene), sources),))
+        return Finding(True, counted[first - 1].at, (Reason(self._said(counted, scene), sources),), changes)
 
     def _counts(self, visit: Visit, scene: Scene) -> bool:
         lapsed = visit.state in (AppointmentState.MISSED, AppointmentState.CANCELLED_BY_PATIENT)
@@ -171,9 +177,10 @@ class AttendanceBelow(Struct, frozen=True):
 
 
 class Idle(Struct, frozen=True):
-    """Nothing has been attended and nothing booked for so long."""
+    """Nothing has been attended and nothing booked for so long, nor a Task with this action done."""
 
     time: Span
+    or_done: str | None
 
     def find(self, scene: Scene) -> Finding:
         """Holds from that instant on, until something is booked or attended."""
@@ -181,7 +188,8 @@ class Idle(Struct, frozen=True):
         if ahead.holds:
             return Finding(False, ahead.since, ahead.because, ahead.changes_at)
         attended = [v for v in scene.course.case.visits if v.attended(scene.ref)]
-        last = max((scene.course.case.begun, ahead.since, *(v.at for v in attended)))
+        done = scene.completed(self.or_done) if self.or_done is not None else []
+        last = max((scene.course.case.begun, ahead.since, *(v.at for v in attended), *(at for at, _ in done)))
         since = scene.calendar.after(last, self.time)
         on = scene.calendar.on_date(last)
         sources = tuple(v.source for v in attended[-1:]) or _begun_by(scene)

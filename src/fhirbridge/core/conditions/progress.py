@@ -12,7 +12,7 @@ from fhirbridge.core.effects import Kind
 from fhirbridge.core.findings import Finding, any_of
 from fhirbridge.core.scene import Answer, Ask, Scene
 from fhirbridge.core.spells import Sign
-from fhirbridge.core.vocabulary import ATTEMPT_FAILED
+from fhirbridge.core.vocabulary import ATTEMPT_FAILED, NOT_DONE
 
 FAILED = "failed"
 FAILED_ON_RECORD = "failed-on-record"
@@ -59,7 +59,7 @@ class OutcomeIs(Struct, frozen=True):
             return False
         if FINISHED in self.wanted:
             return True
-        if DONE in self.wanted and answer.status == "completed":
+        if DONE in self.wanted and answer.status == "completed" and answer.outcome not in NOT_DONE:
             return True
         failed = answer.status in ("failed", "rejected") or answer.outcome is None or answer.outcome in ATTEMPT_FAILED
         return failed and not self.wanted.isdisjoint((FAILED, FAILED_ON_RECORD))
@@ -199,9 +199,12 @@ class Disengaged(Struct, frozen=True):
         ended = scene.scope.ended
         if last is None or last.ending is None or ended is None:
             return Finding(False, because=(Reason("No pathway was running when the episode ended."),))
-        if last.ending.sign in (Sign.CONTACT, Sign.ATTENDED) and last.ending.outcome != "declined":
-            back = scene.calendar.on_date(last.ending.at)
-            return Finding(False, because=(Reason(f"The patient had come back on {back}.", (last.ending.source,)),))
+        sign = scene.course.last_sign
+        came_back = last.ending.sign in (Sign.CONTACT, Sign.ATTENDED) and last.ending.outcome != "declined"
+        if came_back or (sign is not None and sign.at > last.ending.at):
+            back = sign or last.ending
+            on = scene.calendar.on_date(back.at)
+            return Finding(False, because=(Reason(f"The patient had come back on {on}.", (back.source,)),))
         on = scene.calendar.on_date(ended.at)
         says = f"The episode was ended on {on}, and the patient had not come back."
         return Finding(True, ended.counts_from, (Reason(says, (ended.source, *last.triggers)),))

@@ -73,6 +73,7 @@ def _withdrawn(write: Withdraw, setting: Rendering) -> Resource:
                 f"Withdrawn ({write.reason.value})",
                 withdrawal_text(write.reason, write.because),
                 f"It was asked for by {rows}" if rows else "",
+                f"Its end is called for by {', '.join(write.clauses)}" if write.clauses else "",
             ]
         ),
         cited=tuple(dict.fromkeys([*write.evidence, *because])) or thing.evidence,
