@@ -70,11 +70,15 @@ class EprConflict(EprError):
 
 
 class EprRefused(EprError):
-    """The EPR rejected a write for good (400, 403, 422); `outcome` is its OperationOutcome, if it sent one."""
+    """The EPR rejected a request for good (400, 403, 422).
 
-    def __init__(self, message: str, *, outcome: dict[str, object] | None = None) -> None:
+    `outcome` is its OperationOutcome, if it sent one; `status` that of HTTP, 0 if it was not over HTTP.
+    """
+
+    def __init__(self, message: str, *, outcome: dict[str, object] | None = None, status: int = 0) -> None:
         super().__init__(message)
         self.outcome = outcome
+        self.status = status
 
 
 class ConfigurationError(FhirbridgeError):

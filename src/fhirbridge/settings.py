@@ -111,6 +111,13 @@ class EprSettings(_Section):
     subscribe: bool = True
     packs: tuple[str, ...] = ()
 
+    @field_validator("base_url")
+    @classmethod
+    def _plain(cls, url: HttpUrl) -> HttpUrl:
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("write scheme, host and path alone; credentials go into auth")
+        return url
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.token and self.auth and not isinstance(self.auth, CertificateAuth):

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,10 +22,14 @@ _STOPS_WITHIN = 10.0
 
 
 @contextmanager
-def sekmet(folder: Path, *, port: int | None = None, token: str | None = None) -> Iterator[str]:
-    """Run sekmet with its data in `folder`; the FHIR base URL. With `token` it asks for that bearer token.
+def sekmet(
+    folder: Path, *, port: int | None = None, token: str | None = None, smart: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[str]:
+    """Run sekmet with its data in `folder`; the FHIR base URL.
 
-    The same folder and port give the same EPR again, as after a restart.
+    With `token` it asks for that bearer token; with `smart` for tokens of SMART Backend Services, to be had by the
+    clients that are described (`client_id`, `jwks`, `scopes`; keys of one kind for each). The same folder and port give
+    the same EPR again, as after a restart.
     """
     port = port or free_port()
     base_url = f"http://127.0.0.1:{port}/fhir"
@@ -35,7 +40,7 @@ def sekmet(folder: Path, *, port: int | None = None, token: str | None = None) -
         "data_dir": str(folder / "data"),
         "log_inbound": False,
         "simulator": {"enabled": False},
-        "server_auth": {"types": ["bearer"], "tokens": [token]} if token else {"types": ["none"]},
+        "server_auth": _authentication(token, smart),
     }
     (folder / "sekmet.yaml").write_text(yaml.safe_dump(configuration))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SEKMET_")}
@@ -52,6 +57,12 @@ def sekmet(folder: Path, *, port: int | None = None, token: str | None = None) -
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _authentication(token: str | None, smart: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if smart:
+        return {"types": ["smart"], "smart_clients": [dict(client) for client in smart]}
+    return {"types": ["bearer"], "tokens": [token]} if token else {"types": ["none"]}
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def failed(response: httpx.Response, body: bytes, what: str) -> NoReturn:
         raise EprUnavailable(said, retry_after=retry_after(response))
     if response.is_redirect:
         raise EprError(f"{what}: answered with a redirect ({status}); set base_url to where it leads")
-    raise EprRefused(said, outcome=outcome)
+    raise EprRefused(said, outcome=outcome, status=status)
 
 
 def reason(outcome: dict[str, Any] | None) -> str:

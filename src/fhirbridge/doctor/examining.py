@@ -1,0 +1,61 @@
+"""One examination: the settings first, then the EPR, then what follows."""
+
+from __future__ import annotations
+
+from fhirbridge.doctor.asking import let_in, reach
+from fhirbridge.doctor.configured import means_of, of_directory, of_settings
+from fhirbridge.doctor.findings import Examination, Finding
+from fhirbridge.doctor.judging import judged
+from fhirbridge.errors import NotKnown
+from fhirbridge.fhir.capability import Capability, feeds_for, writes_for
+from fhirbridge.service.reading import EVENTFUL
+from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.wiring.eprs import epr_of, mapping_of
+from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
+
+_FIRST = ("Appointment", "Encounter", "EpisodeOfCare", "Patient")
+
+
+async def examine(name: str, settings: Settings) -> Examination:
+    """Examine the EPR of that name.
+
+    Raises:
+        NotKnown: none is configured under that name.
+        ConfigurationError: a setting, key, certificate, pack, mapping or directory is wrong.
+    """
+    if name not in settings.eprs:
+        known = ", ".join(sorted(settings.eprs)) or "none"
+        raise NotKnown(f"no EPR is configured under the name {name[:60]!r}; configured: {known}", place="--epr")
+    one = settings.eprs[name]
+    calendar = calendar_of(settings.zone, settings.holidays)
+    packs = [pack_of(pack, settings, calendar) for pack in one.packs or settings.packs]
+    mapping = mapping_of(name, one)
+    ours = list(of_directory(packs, directory_of(mapping)))
+    types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
+    async with epr_of(name, one) as epr:
+        reached, capability = await reach(epr, means_of(one))
+        if capability is None:
+            return Examination(epr=name, base_url=str(one.base_url), findings=(*ours, reached))
+        readable = [kind for kind in types if capability.offer(kind).can("read")]
+        entry = await let_in(epr, readable, means_of(one), capability.security)
+    return _examined(name, settings, one, capability, types, [*ours, reached, *entry])
+
+
+def _examined(
+    name: str, settings: Settings, one: EprSettings, capability: Capability, types: list[str], found: list[Finding]
+) -> Examination:
+    feeds = feeds_for(capability, types, EVENTFUL)
+    writes = writes_for(capability)
+    return Examination(
+        epr=name,
+        base_url=str(one.base_url),
+        software=capability.software,
+        fhir_version=capability.fhir_version,
+        findings=(*of_settings(settings, one, feeds), *found, *judged(capability, feeds, writes)),
+        feeds=feeds,
+        writes=writes,
+    )
+
+
+def _rank(kind: str) -> int:
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)

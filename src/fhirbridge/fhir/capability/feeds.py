@@ -1,0 +1,95 @@
+"""How the service learns of changes to each type at an EPR.
+
+A subscription where the EPR takes any; else asking again and again. Whether a subscription is accepted in the end, only
+registering it shows: no statement says which criteria and topics an EPR lets this client have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from fhirbridge.fhir.canonical import BASE
+from fhirbridge.fhir.capability.statement import Capability, Offer
+
+DATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Appointment": ("date",),
+        "Encounter": ("date",),
+        "EpisodeOfCare": ("date",),
+        "Task": ("period", "authored-on"),
+        "Communication": ("sent",),
+    }
+)
+"""Search parameters of R4 that tell when something took place, so that a window of them can be read again."""
+
+_PATIENT = ("patient", "subject")
+
+
+class FeedKind(StrEnum):
+    """How the service learns of changes to one type, the best first."""
+
+    BACKPORT = "backport"
+    """A subscription to a topic of ours (Subscriptions R5 Backport): numbered events, heartbeats."""
+    REST_HOOK = "rest-hook"
+    """A Subscription of R4 with criteria."""
+    LAST_UPDATED = "last-updated"
+    """Searching again and again for what changed, by `_lastUpdated`."""
+    HISTORY = "history"
+    """Reading the type's `_history` since the last time."""
+    DATE_WINDOW = "date-window"
+    """Reading again all of a window of dates, and comparing."""
+    RECORD = "record"
+    """With the patient's record, before each decision."""
+    NONE = "none"
+    """Not at all."""
+
+
+class Feed(Struct, frozen=True, kw_only=True):
+    """The feed of one type; `by` is the topic, or the search parameter that it goes by."""
+
+    type: str
+    kind: FeedKind
+    by: str = ""
+
+
+def topic(resource_type: str) -> str:
+    """The canonical of our topic for every change to a type."""
+    return f"{BASE}/SubscriptionTopic/{resource_type}"
+
+
+def feeds_for(capability: Capability, types: Collection[str], eventful: Collection[str]) -> tuple[Feed, ...]:
+    """How the service learns of changes to each of these types at an EPR, in their order.
+
+    `eventful` are those that say what happened: without a subscription, the EPR is asked for their changes again and
+    again. The others say how things stand, and without a subscription are read with the patient's record.
+    """
+    return tuple(_feed(capability, one, polled=one in eventful) for one in types)
+
+
+def _feed(capability: Capability, resource_type: str, *, polled: bool) -> Feed:
+    offer = capability.offer(resource_type)
+    kinds = _kinds(capability, offer, polled=polled) if offer.can("read") else iter(())
+    kind, by = next(kinds, (FeedKind.NONE, ""))
+    return Feed(type=resource_type, kind=kind, by=by)
+
+
+def _kinds(capability: Capability, offer: Offer, *, polled: bool) -> Iterator[tuple[FeedKind, str]]:
+    """Every kind of feed that there could be for a type, and by what, the best first."""
+    if capability.subscribes and (ours := topic(offer.type)) in capability.topics:
+        yield FeedKind.BACKPORT, ours
+    if capability.subscribes:
+        yield FeedKind.REST_HOOK, ""
+    if polled and (by := offer.searches("_lastUpdated")):
+        yield FeedKind.LAST_UPDATED, by
+    if polled and offer.can("history-type"):
+        yield FeedKind.HISTORY, "_since"
+    if polled and (by := offer.searches(*DATES.get(offer.type, ()))):
+        yield FeedKind.DATE_WINDOW, by
+    if offer.type == "Patient":
+        yield FeedKind.RECORD, ""
+    if by := offer.searches(*_PATIENT):
+        yield FeedKind.RECORD, by
