@@ -1,7 +1,7 @@
 """Which facts a mapping can make, and how what a path finds becomes the value of a field.
 
-A mapping says where in a resource a field is; this module knows what kind of thing the field is, and for codes which
-of ours it can hold. So no mapping can put a code where an instant belongs, or a code that no policy knows anywhere.
+A mapping says where in a resource a field is; this module knows what kind of thing the field is. So no mapping can put
+a code where an instant belongs, or a code that no policy knows anywhere.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from fhirbridge.core import facts
-from fhirbridge.core.codes import ACTIONS, ROLES
-from fhirbridge.core.vocabulary import OUTCOMES, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.codes import Codes, codings
+from fhirbridge.fhir.fact_codes import OURS, TRUTHS
 from fhirbridge.fhir.instants import to_birth_date, to_end, to_instant
 from fhirbridge.fhir.mapping_file import Origin
 from fhirbridge.fhir.nearest import unknown
@@ -156,26 +155,6 @@ FACTS: dict[str, tuple[type[facts.Fact], dict[str, Kind]]] = {
 }
 """The facts by the name that mappings use, and the kind of each of their fields."""
 
-ADVOCATE = "advocate"
-"""The one participant whom policies ask for and who is no role: an advocate is not the service's to send."""
-
-_TRUTHS = frozenset({"true", "false"})
-_ROLES = frozenset({*ROLES, ADVOCATE})
-
-OURS: dict[str, tuple[str, frozenset[str]]] = {
-    "state": ("state of an appointment", frozenset(state.value for state in facts.AppointmentState)),
-    "signals": ("signal", SIGNALS),
-    "settings": ("setting of an episode", SETTINGS),
-    "priority": ("priority", frozenset({"routine", "urgent", "asap", "stat"})),
-    "actions": ("action", frozenset(ACTIONS)),
-    "outcome": ("outcome of a step", OUTCOMES),
-    "participants": ("role", _ROLES),
-    "holders": ("role", _ROLES),
-    "kinds": ("relation to the patient", frozenset({"child", "family", "carer", "associate", "next-of-kin"})),
-    "covers": ("role", _ROLES),
-}
-"""For each field of codes what one of them is called, and which there are."""
-
 Read = Callable[[Resource, datetime, str], Any]
 """Resource, when it became known and its patient in; the value out, None when nothing is found."""
 
@@ -214,7 +193,7 @@ def _constant(origin: Origin) -> Path:
 def _conversion(field: str, kind: Kind, origin: Origin, maps: dict[str, Codes], zone: tzinfo) -> _Convert:
     mapped = bool(origin.map) if kind is Kind.TRUTH else not origin.value
     if kind in {Kind.CODE, Kind.CODES, Kind.STATE, Kind.TRUTH, Kind.HOLDERS}:
-        what, ours = ("truth", _TRUTHS) if kind is Kind.TRUTH else OURS[field]
+        what, ours = ("truth", TRUTHS) if kind is Kind.TRUTH else OURS[field]
         if origin.value and origin.value not in ours:
             raise ConfigurationError(unknown(origin.value, ours, what), place=origin.place)
         if mapped:
