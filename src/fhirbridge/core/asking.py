@@ -19,7 +19,7 @@ from fhirbridge.core.findings import Finding
 from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.messages import check_ins
-from fhirbridge.core.policy import Act, Pack, Step
+from fhirbridge.core.policy import Act, Pack, Repeat, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
 from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happened_at, spell_of
 from fhirbridge.core.states import is_terminal
@@ -66,6 +66,7 @@ class Desk:
                     self._loose[action].append(task)
         self.wakes: list[datetime] = []
         """When something more is asked for, or lapses, if nothing new is learnt."""
+        self._asked: dict[tuple[str, str, str, str], int] = defaultdict(int)
         self._answers: dict[str, Answer] = {}
         self._used: set[str] = set()
 
@@ -73,20 +74,18 @@ class Desk:
         """What this act asks for since the finding's instant: once, again after an answer, or every so often."""
         if step.every is not None:
             return self._recurring(scene, run, step, act, finding)
-        asks = [self._ask(scene, run, step, act, finding)]
         repeat = step.repeat
-        sent = 0
-        while repeat is not None and len(asks) < repeat.times:
+        spell = (step.id, act.role, scene.course.case.id, spell_of(scene.scope.name))
+        sent = self._asked[spell]
+        if repeat is not None and sent >= repeat.times:
+            return []
+        asks = [self._ask(scene, run, step, act, finding)]
+        while repeat is not None and len(asks) + sent < repeat.times:
             answer = asks[-1].answer
             if answer is None or (repeat.on and answer.outcome not in repeat.on):
                 break
-            since = scene.calendar.after(answer.at, repeat.after)
-            while (
-                act.answered_by_message
-                and (extra := self._message_before(_until(scene, run.ending, since), answer.at, scene)) is not None
-            ):
-                sent += 1
-                since = scene.calendar.after(extra, repeat.after)
+            unprompted, since = self._unprompted(scene, run, act, repeat, answer)
+            sent += unprompted
             if since > scene.now or (run.ending is not None and since >= run.ending.at):
                 self.wakes.append(since)
                 break
@@ -94,7 +93,20 @@ class Desk:
             if len(asks) + sent >= repeat.times:
                 break
             asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks) + sent))
+        self._asked[spell] += len(asks)
         return asks
+
+    def _unprompted(self, scene: Scene, run: Run, act: Act, repeat: Repeat, answer: Answer) -> tuple[int, datetime]:
+        """How many check-in messages followed by themselves, and when the next is asked for after the last of them."""
+        count, last = 0, answer.at
+        since = scene.calendar.after(last, repeat.after)
+        while act.answered_by_message:
+            extra = self._message_before(_until(scene, run.ending, since), last, scene)
+            if extra is None:
+                break
+            count, last = count + 1, extra
+            since = scene.calendar.after(last, repeat.after)
+        return count, since
 
     def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
         """One ask for each period up to the present one; what lapsed has passed on to the next."""

@@ -310,7 +310,7 @@ def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source])
     if scope.overdue is not None:
         return scope.overdue.triggers
     if scope.ended is not None:
-        return (scope.ended.source,)
+        return (scope.ended.source, *(source for source in cited if source.type == "Appointment"))
     anchored = scope.stay or scope.answer
     if anchored is not None:
         return (anchored,)

@@ -182,6 +182,13 @@ def _period(positive: str, negative: str) -> Callable[[Voice, str], Both]:
     return lambda voice, value: (positive.format(voice.period(value)), negative.format(voice.period(value)))
 
 
+def _idle(voice: Voice, value: authoring.Idle) -> Both:
+    time = voice.period(value.time)
+    done = f", nor the task {_quoted(value.or_done)} done" if value.or_done else ""
+    happened = f"something was attended or booked within the last {time}"
+    return f"nothing was attended and nothing booked for {time}{done}", happened
+
+
 def _code(positive: str, negative: str) -> Callable[[Voice, Any], Both]:
     """`{}` stands for the code or codes."""
 
@@ -236,6 +243,10 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
         "the record has not said clearly since then whether there is a risk",
     ),
     "signal": lambda _, value: (f"the record carries {signals(value)}", f"the record does not carry {signals(value)}"),
+    "signal_when_missed": lambda _, value: (
+        f"an appointment is missed while the record carries {signals(value)}",
+        f"no appointment was missed while the record carried {signals(value)}",
+    ),
     "child": _fixed("a child is in the patient's care or in contact with them", "no child is on record"),
     "on_record": _by_value(_ON_RECORD),
     "may_share_with": _by_value(_SHARING),
@@ -253,15 +264,17 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "episode": _codes("the episode is", "the episode is not"),
     "overdue": _fixed("a task has passed its due date undone", "no task is overdue"),
     "lapsed": _lapsed,
+    "lapsed_unbooked": _fixed(
+        "an appointment is missed, or cancelled by the patient when no other lies ahead",
+        "nothing was missed, or cancelled by the patient when no other lay ahead",
+    ),
     "called_off": _fixed(
         "the patient called off an appointment that lay ahead", "the patient called off no appointment that lay ahead"
     ),
     "booked_ahead": _fixed("an appointment lies ahead", "no appointment lies ahead"),
     "missed_of_last": _of_last,
     "attendance": _attendance,
-    "idle": _period(
-        "nothing was attended and nothing booked for {}", "something was attended or booked within the last {}"
-    ),
+    "idle": _idle,
     "no_reply": _period(
         "the patient has not replied for {} since the missed appointment or the last check-in message",
         "less than {} have passed without a reply",
@@ -276,7 +289,10 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "missed_at_end": _fixed(
         "missed appointments stood when the episode ended", "no missed appointment stood when the episode ended"
     ),
-    "said": _code("a task of this episode was answered with {}", "no task of this episode was answered with {}"),
+    "said": _code("a task was answered with {} since then", "no task was answered with {} since then"),
+    "said_before": _code(
+        "a task of this episode was answered with {} before", "no task of this episode was answered with {} before"
+    ),
     "done": _code("the task {} was done in this episode", "the task {} was not done in this episode"),
     "missed_after": _code(
         "an appointment was missed after the task {} was done", "nothing was missed after the task {} was done"
@@ -285,7 +301,6 @@ SAYINGS: dict[str, Callable[[Voice, Any], Both]] = {
     "permits_sharing_with": _codes("a consent permits sharing with the", "no consent permits sharing with the"),
     "risk_ever": _fixed("a risk is or was on record", "no risk has ever been on record"),
     "signal_ever": _code("the record carries or carried the signal {}", "the record never carried the signal {}"),
-    "in_stay": _fixed("it happened during a stay in hospital", "it happened outside any stay in hospital"),
     "unvisited": _period("no advocate has visited for {}", "an advocate has visited within the last {}"),
     "under_age": _fixed("the patient is under 18", "the patient is not known to be under 18"),
 }

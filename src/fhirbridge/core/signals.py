@@ -67,11 +67,14 @@ def signal_spans(
 
 
 def _of_flag(flag: History[Signal], late: float) -> Iterable[SignalSpan]:
-    """One period for each stretch of versions in which the Flag was active with the same signals."""
+    """One period for each stretch of versions in which the Flag was active with the same signals.
+
+    A Flag made active again with the same recorded start goes on: it was its end that was wrong.
+    """
     periods: list[list[Signal]] = []
     was_active = False
     for version in flag.versions:
-        if version.active and was_active and periods[-1][0].signals == version.signals:
+        if version.active and periods and _goes_on(periods[-1], version, was_active=was_active):
             periods[-1].append(version)
         elif version.active:
             periods.append([version])
@@ -80,6 +83,11 @@ def _of_flag(flag: History[Signal], late: float) -> Iterable[SignalSpan]:
         was_active = version.active and not version.erased
     for number, versions in enumerate(periods or [[flag.latest]]):
         yield from _period(versions, number, late)
+
+
+def _goes_on(period: list[Signal], version: Signal, *, was_active: bool) -> bool:
+    same_start = version.start is not None and version.start == period[-1].start
+    return period[0].signals == version.signals and (was_active or same_start)
 
 
 def _period(versions: list[Signal], number: int, late: float) -> Iterable[SignalSpan]:

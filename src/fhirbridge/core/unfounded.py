@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fhirbridge.core.asking import REASONS
 from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
-from fhirbridge.core.facts import AppointmentState, Encounter, Episode, Source
+from fhirbridge.core.facts import AppointmentState, Encounter, Episode, Signal, Source
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
 from fhirbridge.core.spells import TOOK_UP, Course, spell_of
@@ -60,6 +60,8 @@ def stated(source: Source, record: Record) -> str:
     fact = history.latest
     if isinstance(fact, Episode | Encounter):
         return _FINISHED if fact.status == _FINISHED else _OPEN
+    if isinstance(fact, Signal):
+        return _OPEN if fact.active and fact.end is None else _FINISHED
     for case in record.cases:
         for visit in case.visits:
             if visit.source.reference == source.reference:

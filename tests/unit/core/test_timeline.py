@@ -154,8 +154,9 @@ def test_a_signal_holds_from_its_start_until_it_is_taken_back() -> None:
 
 def test_a_signal_that_was_taken_back_and_asserted_again_is_another_period() -> None:
     facts: list[AnyFact] = [signal(), signal(False, 2, T + HOUR), signal(True, 3, T + 2 * HOUR)]
-    (span,) = Record.of(facts).signals
-    assert (span.start, span.end, span.asserted) == (T + 2 * HOUR, None, 1)
+    first, second = Record.of(facts).signals
+    assert (first.start, first.end, first.asserted) == (T, T + HOUR, 0)
+    assert (second.start, second.end, second.asserted) == (T + 2 * HOUR, None, 1)
 
 
 def test_signals_of_a_revoked_referral_do_not_count() -> None:
