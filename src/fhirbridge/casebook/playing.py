@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from fhirbridge.casebook import forms
 from fhirbridge.casebook.case import Case, Entry
-from fhirbridge.casebook.chart import ANSWER, Chart
+from fhirbridge.casebook.chart import Chart
 from fhirbridge.casebook.times import instant
+from fhirbridge.casebook.words import ANSWER, expand
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.policy import Pack
@@ -87,7 +88,7 @@ def play(case: Case, setting: Setting, pack: Pack) -> Story:
             resource = _answer(entry, chart, kept)
             answers.append(resource)
         else:
-            resource = _checked(chart.expand(entry), entry)
+            resource = _checked(expand(chart, entry), entry)
         received.append(resource)
     return Story(
         received=tuple(received),
