@@ -98,7 +98,7 @@ class _Compiler:
         if written.id in self.conditions.pathways:
             raise self.conditions.wrong(f"two pathways have the id {written.id!r}; rename one")
         starts = self.conditions.start(written.starts)
-        self.conditions.pathways.add(written.id)
+        self.conditions.pathways[written.id] = written.title
         steps = tuple(self.step(step, written) for step in written.steps)
         return policy.Pathway(
             id=written.id,

@@ -303,10 +303,9 @@ class Deciding:
 
 def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source]) -> tuple[Source, ...]:
     """What set the run off: the misses, the signal, the end of the episode, or whatever its start rests on."""
-    if missed and scope.misses:
-        return missed
-    if scope.signal is not None:
-        return (scope.signal.source,)
+    signal = (scope.signal.source,) if scope.signal is not None else ()
+    if (missed and scope.misses) or signal:
+        return (*signal, *missed)
     if scope.overdue is not None:
         return scope.overdue.triggers
     if scope.ended is not None:

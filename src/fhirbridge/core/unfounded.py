@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from fhirbridge.core.asking import REASONS
 from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
-from fhirbridge.core.facts import AppointmentState, Encounter, Episode, Signal, Source
+from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Signal, Source, Task
+from fhirbridge.core.history import meaning
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
-from fhirbridge.core.spells import TOOK_UP, Course, spell_of
+from fhirbridge.core.spells import Course, spell_of
 from fhirbridge.core.timeline import Record
 
 
@@ -47,9 +48,18 @@ def why_gone(
 
 def founded(thing: Thing, started: Started | None, record: Record) -> bool:
     """Whether what the obligation rests on still stands: its run's triggers, and nothing of its evidence erased."""
-    if any(stated(source, record) == _ERASED for source in thing.evidence if source.reference in record.sources):
+    if any(_taken_back(source, record) for source in thing.evidence if source.reference in record.sources):
         return False
     return started is None or _stand(started, record)
+
+
+def _taken_back(source: Source, record: Record) -> bool:
+    """Whether what was cited was erased, is a Task whose answer was changed, or an attendance that was none."""
+    history = record.sources[source.reference]
+    cited = next((version for version in history.versions if version.source == source), None)
+    came = isinstance(cited, Appointment) and cited.state is AppointmentState.ATTENDED
+    changed = (isinstance(cited, Task) or came) and meaning(cited) != meaning(history.latest)
+    return history.latest.erased or changed
 
 
 def stated(source: Source, record: Record) -> str:
@@ -74,7 +84,7 @@ def _stand(started: Started, record: Record) -> bool:
     said = zip(started.triggers, started.stated or (_STATED,) * len(started.triggers), strict=True)
     for source, before in said:
         now = stated(source, record)
-        came = (before == AppointmentState.BOOKED and now in TOOK_UP) or (before, now) == (_OPEN, _FINISHED)
+        came = (before == AppointmentState.BOOKED and now != _ERASED) or (before, now) == (_OPEN, _FINISHED)
         if now != before and not came:
             return False
     return True

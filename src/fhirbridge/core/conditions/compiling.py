@@ -74,7 +74,7 @@ class ConditionCompiler:
     def __init__(self, pack: str, settings: dict[str, SettingValue]) -> None:
         self.settings = settings
         self.steps: set[str] = set()
-        self.pathways: set[str] = set()
+        self.pathways: dict[str, str] = {}
         self.place = pack
 
     def condition(self, when: authoring.When) -> Condition:
@@ -156,7 +156,8 @@ class ConditionCompiler:
 
     def _about_runs(self, when: authoring.When) -> Iterable[Condition]:
         if when.running:
-            yield Running(tuple(self._pathway(p) for p in several(when.running)))
+            named = tuple(self._pathway(p) for p in several(when.running))
+            yield Running(named, tuple(self.pathways[p] for p in named))
         if when.disengaged:
             yield Disengaged(tuple(self._pathway(p) for p in several(when.disengaged)))
         if when.ran_before is not None:

@@ -189,7 +189,7 @@ class Idle(Struct, frozen=True):
             return Finding(False, ahead.since, ahead.because, ahead.changes_at)
         attended = [v for v in scene.course.case.visits if v.attended(scene.ref)]
         done = scene.completed(self.or_done) if self.or_done is not None else []
-        last = max((scene.course.case.begun, ahead.since, *(v.at for v in attended), *(at for at, _ in done)))
+        last = max((_going_since(scene), ahead.since, *(v.at for v in attended), *(at for at, _ in done)))
         since = scene.calendar.after(last, self.time)
         on = scene.calendar.on_date(last)
         sources = tuple(v.source for v in attended[-1:]) or _begun_by(scene)
@@ -197,6 +197,14 @@ class Idle(Struct, frozen=True):
         if since <= scene.now:
             return Finding(True, since, (reason,))
         return Finding(False, because=(reason,), changes_at=since)
+
+
+def _going_since(scene: Scene) -> datetime:
+    """When the episode began, or was taken up again after it had been on hold."""
+    case = scene.course.case
+    stretches = case.episode.stretches if case.episode is not None else ()
+    held = len(stretches) > 1 and stretches[-2].meaning == "onhold"
+    return max(case.begun, stretches[-1].known) if held else case.begun
 
 
 def _begun_by(scene: Scene) -> tuple[Source, ...]:

@@ -165,12 +165,15 @@ class Running(Struct, frozen=True):
     """One of these pathways runs, or ran, in this spell."""
 
     pathways: tuple[str, ...]
+    titles: tuple[str, ...]
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of them started."""
         runs = [run for run in scene.runs if run.pathway in self.pathways]
         if not runs:
-            return Finding(False, because=(Reason("No such pathway runs."),))
+            return Finding(
+                False, because=(Reason(f"Not running: {', '.join(f'“{title}”' for title in self.titles)}."),)
+            )
         first = min(runs, key=lambda r: r.since)
         return Finding(True, first.since, first.because)
 
