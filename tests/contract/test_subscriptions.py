@@ -143,25 +143,43 @@ async def test_the_former_secret_is_good_until_the_new_one_is_active(
     first = await one(epr, store, endpoint, NOW)
     (before,) = await store.subscriptions("trust")
     await stop(epr, first.reference)
-    update = epr.update
-
-    async def cut_off(resource: Resource) -> Resource:
-        raise EprUnavailable("away")
-
-    monkeypatch.setattr(epr, "update", cut_off)
-    for _ in range(2):
-        with pytest.raises(EprUnavailable):
-            await one(epr, store, endpoint, NOW + MINUTE)
+    with monkeypatch.context() as broken:
+        broken.setattr(epr, "update", refusing)
+        for _ in range(2):
+            with pytest.raises(EprUnavailable):
+                await one(epr, store, endpoint, NOW + MINUTE)
     (meanwhile,) = await store.subscriptions("trust")
     assert secret_matches(f"Bearer {before.secret}", [meanwhile])
     assert secret_matches(f"Bearer {meanwhile.secret}", [meanwhile])
 
-    monkeypatch.setattr(epr, "update", update)
     watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
     (after,) = await store.subscriptions("trust")
     assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
     assert after.secret == meanwhile.secret != before.secret
     assert not secret_matches(f"Bearer {before.secret}", [after])
+
+
+async def test_one_that_stands_again_with_the_former_secret_is_given_the_new_one(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    first = await one(epr, store, endpoint, NOW)
+    (stands,) = await registered(epr, endpoint)
+    await stop(epr, first.reference)
+    with monkeypatch.context() as broken:
+        broken.setattr(epr, "update", refusing)
+        with pytest.raises(EprUnavailable):
+            await one(epr, store, endpoint, NOW + MINUTE)
+    await epr.update(stands)
+    watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
+    (after,) = await store.subscriptions("trust")
+    (there,) = await registered(epr, endpoint)
+    assert there["channel"]["header"] == [f"Authorization: Bearer {after.secret}"]
+    assert (watch.gap_since, after.former) == (NOW, "")
+
+
+async def refusing(resource: Resource) -> Resource:
+    raise EprUnavailable("away")
 
 
 async def test_a_crash_between_the_epr_and_the_store_keeps_secret_and_gap(

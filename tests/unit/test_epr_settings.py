@@ -93,6 +93,10 @@ async def test_the_nhs_variant_asks_where_it_is_told(tmp_path: Path) -> None:
             {"kind": "nhs-jwt", "client_id": "a", "kid": "1", "key": "ec.pem", "token_url": "https://a.example/t"},
             "eprs.trust.auth.key",
         ),
+        (
+            {"kind": "smart", "client_id": "a", "key": "ec.pem", "token_url": "http://a.example/t"},
+            "eprs.trust.auth.token_url",
+        ),
         ({"kind": "mtls", "certificate": "two"}, "eprs.trust.auth.certificate"),
         ({"kind": "mtls", "certificate": "two", "ca": "absent"}, "eprs.trust.auth.ca"),
     ],

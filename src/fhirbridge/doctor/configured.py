@@ -40,7 +40,7 @@ def of_settings(settings: Settings, one: EprSettings, feeds: Sequence[Feed]) -> 
             remedy="use https",
         )
     told = [feed.type for feed in feeds if feed.kind in _TOLD]
-    if not told or not one.subscribe:
+    if not told:
         return
     if _is_here(settings.reached_at) and not _is_here(url):
         yield Finding(

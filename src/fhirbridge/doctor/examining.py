@@ -44,7 +44,7 @@ async def examine(name: str, settings: Settings) -> Examination:
 def _examined(
     name: str, settings: Settings, one: EprSettings, capability: Capability, types: list[str], found: list[Finding]
 ) -> Examination:
-    feeds = feeds_for(capability, types, EVENTFUL)
+    feeds = feeds_for(capability, types, EVENTFUL, subscribe=one.subscribe)
     writes = writes_for(capability)
     return Examination(
         epr=name,

@@ -10,6 +10,8 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import HttpUrl
+
 from fhirbridge.adapters.auth import AssertedToken, BearerToken, Credentials, SigningKey, tls_context
 from fhirbridge.adapters.epr import FhirEpr
 from fhirbridge.errors import ConfigurationError, NotKnown
@@ -57,13 +59,21 @@ def _credentials(name: str, one: EprSettings) -> Credentials | None:
             return BearerToken(_secret_in(file, f"{place}.token_file"))
         case SmartAuth(client_id=client, kid=kid, scope=scope, token_url=url) as auth:
             key = SigningKey.read(auth.key, kid, rsa="RS384", ec="ES384", place=f"{place}.key")
-            endpoint = str(url or "")
+            endpoint = _endpoint(one, url, place)
             return AssertedToken(name, client, key, clock=clock, base_url=base_url, token_url=endpoint, scope=scope)
         case NhsJwtAuth(client_id=client, kid=kid, token_url=url) as auth:
             key = SigningKey.read(auth.key, kid, rsa="RS512", ec=None, place=f"{place}.key")
-            return AssertedToken(name, client, key, clock=clock, base_url=base_url, token_url=str(url))
+            return AssertedToken(
+                name, client, key, clock=clock, base_url=base_url, token_url=_endpoint(one, url, place)
+            )
         case CertificateAuth() | None:
             return BearerToken(one.token.get_secret_value()) if one.token else None
+
+
+def _endpoint(one: EprSettings, url: HttpUrl | None, place: str) -> str:
+    if url is not None and url.scheme != "https" and one.base_url.scheme == "https":
+        raise ConfigurationError("is http; a token endpoint has to be https", place=f"{place}.token_url")
+    return str(url or "")
 
 
 def _tls(name: str, one: EprSettings) -> ssl.SSLContext | None:

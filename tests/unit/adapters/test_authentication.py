@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -80,7 +81,13 @@ async def epr(ec: ECKey, clock: Hands, tmp_path: Path) -> AsyncIterator[FhirEpr]
 def server() -> Any:
     with respx.mock(assert_all_called=False) as router:
         router.get(WELL_KNOWN).respond(json={"token_endpoint": TOKEN_URL})
-        router.post(TOKEN_URL).mock(side_effect=lambda _: granted(f"token-{router.routes[1].call_count + 1}"))
+        numbers = itertools.count(1)
+
+        async def grant(request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0)  # others may come meanwhile
+            return granted(f"token-{next(numbers)}")
+
+        router.post(TOKEN_URL).mock(side_effect=grant)
         router.get(TASK).respond(json={"resourceType": "Task", "id": "1"})
         yield router
 
@@ -239,13 +246,31 @@ async def test_one_refused_again_is_the_end_for_now(epr: FhirEpr, server: Any) -
 async def test_requests_refused_at_once_get_one_new_token(epr: FhirEpr, server: Any) -> None:
     await epr.read("Task/1")
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    together = asyncio.Barrier(10)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["Authorization"] == "Bearer token-1":
+            await together.wait()
         good = request.headers["Authorization"] == "Bearer token-2"
         return httpx.Response(200 if good else 401, json={"resourceType": "Task", "id": "1"})
 
     server.routes[2].mock(side_effect=answer)
     await asyncio.gather(*(epr.read("Task/1") for _ in range(10)))
     assert server.routes[1].call_count == 2
+
+
+async def test_a_late_refusal_does_not_throw_the_new_token_away(ec: ECKey, clock: Hands, tmp_path: Path) -> None:
+    numbers = itertools.count(1)
+
+    async def exchange(request: httpx.Request, what: str) -> tuple[httpx.Response, bytes]:
+        answer = granted(f"token-{next(numbers)}")
+        return answer, answer.content
+
+    credentials = asserted(smart(written(ec, tmp_path / "key.pem")), clock, token_url=TOKEN_URL)
+    first = await credentials.header(exchange)
+    for _ in range(2):  # of two requests with the first token, the other is refused later
+        assert credentials.refused(first)
+        assert await credentials.header(exchange) == "Bearer token-2"
 
 
 # An authorisation server that refuses, or makes no sense
@@ -305,6 +330,13 @@ async def test_where_tokens_are_to_be_had_has_to_be_known(
     assert server.routes[1].call_count == 0
 
 
+async def test_an_authorisation_server_that_wants_to_be_left_alone(epr: FhirEpr, server: Any) -> None:
+    server.post(TOKEN_URL).mock(return_value=httpx.Response(503, headers={"Retry-After": "7"}))
+    with pytest.raises(EprUnavailable) as raised:
+        await epr.read("Task/1")
+    assert raised.value.retry_after == 7.0
+
+
 async def test_a_token_endpoint_that_moved_is_found_again(epr: FhirEpr, clock: Hands, server: Any) -> None:
     await epr.read("Task/1")
     moved = "https://login.example/moved"
@@ -333,8 +365,9 @@ async def test_an_epr_that_drips_is_given_up(server: Any) -> None:
 
     server.routes[2].mock(side_effect=never)
     async with FhirEpr("trust", BASE, longest=0.05) as epr:
-        with pytest.raises(EprUnavailable, match=r"not answered within 0\.05 s"):
-            await epr.read("Task/1")
+        async with asyncio.timeout(2):
+            with pytest.raises(EprUnavailable, match=r"not answered within 0\.05 s"):
+                await epr.read("Task/1")
 
 
 # Secrets

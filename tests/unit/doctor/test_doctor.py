@@ -123,6 +123,7 @@ async def test_what_the_client_may_not_read_is_found_by_asking() -> None:
     examination = await examined(recorded("epic"), Appointment=403, Flag=403, Consent=400)
     assert lacking(examination) == ["may read Appointment"]
     assert found(examination, "may read Flag").level is Level.ATTENTION
+    assert not [one for one in examination.findings if one.checked == "may read Consent"]
     assert "system/Appointment.rs" in found(examination, "may read Appointment").remedy
     assert found(examination, "authorised").used == "bearer"
 
@@ -134,7 +135,9 @@ async def test_a_token_that_only_opens_the_metadata_is_found_by_asking() -> None
 async def test_notifications_need_a_way_to_the_service() -> None:
     examination = await examined(recorded("everything"))
     assert lacking(examination) == ["public_url"]
-    assert (await examined(recorded("everything"), settings(subscribe=False))).supported
+    polled = await examined(recorded("everything"), settings(subscribe=False))
+    assert polled.supported
+    assert found(polled, "Appointment").used == "polling by _lastUpdated"
 
 
 async def test_roles_that_nobody_holds_are_named() -> None:

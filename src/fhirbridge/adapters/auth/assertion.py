@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from fhirbridge.adapters.auth.credentials import Exchange
 from fhirbridge.adapters.auth.signing import SigningKey
+from fhirbridge.adapters.retry_after import retry_after
 from fhirbridge.errors import EprError, EprUnauthorised, EprUnavailable
 from fhirbridge.ports import Clock
 
@@ -112,7 +113,9 @@ class AssertedToken:
         request = httpx.Request("GET", self._base + WELL_KNOWN, headers={"Accept": "application/json"})
         response, body = await exchange(request, WELL_KNOWN)
         if response.is_server_error:
-            raise EprUnavailable(f"{self._epr}: {WELL_KNOWN}: {response.status_code}")
+            raise EprUnavailable(
+                f"{self._epr}: {WELL_KNOWN}: {response.status_code}", retry_after=retry_after(response)
+            )
         configuration = self._parsed(body) if response.is_success else {}
         endpoint = configuration.get("token_endpoint")
         if not isinstance(endpoint, str) or not endpoint:
@@ -142,7 +145,8 @@ class AssertedToken:
         """What a refusal means (RFC 6749 section 5.2); its words are passed on without what may be secret."""
         status = response.status_code
         if response.is_server_error or status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT):
-            return EprUnavailable(f"{self._epr}: token: {status}; is the authorisation server up?")
+            wish = retry_after(response)
+            return EprUnavailable(f"{self._epr}: token: {status}; is the authorisation server up?", retry_after=wish)
         if status not in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return EprError(f"{self._epr}: token: {status}; is that the token endpoint?")
         answer = _object(body) or {}

@@ -6,13 +6,13 @@ EPR's reason, never the query, which can hold a patient's identifiers.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 import httpx
 import orjson
 
+from fhirbridge.adapters.retry_after import retry_after
 from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.ports import Resource
 
@@ -67,21 +67,6 @@ def reason(outcome: dict[str, Any] | None) -> str:
         return ""
     texts = [_issue_text(issue) for issue in issues if isinstance(issue, dict)]
     return "; ".join(text for text in texts if text)[:_LONGEST_REASON]
-
-
-def retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the EPR wants to be left alone (RFC 9110 section 10.2.3).
-
-    A date is taken relative to the answer's own Date, so that a clock that differs from ours does no harm.
-    """
-    wish = response.headers.get("Retry-After", "").strip()
-    if wish.isdigit():
-        return float(wish)
-    try:
-        wait = parsedate_to_datetime(wish) - parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return max(0.0, wait.total_seconds())
 
 
 def _issue_text(issue: dict[str, Any]) -> str:

@@ -61,27 +61,35 @@ def topic(resource_type: str) -> str:
     return f"{BASE}/SubscriptionTopic/{resource_type}"
 
 
-def feeds_for(capability: Capability, types: Collection[str], eventful: Collection[str]) -> tuple[Feed, ...]:
+def feeds_for(
+    capability: Capability, types: Collection[str], eventful: Collection[str], *, subscribe: bool = True
+) -> tuple[Feed, ...]:
     """How the service learns of changes to each of these types at an EPR, in their order.
 
     `eventful` are those that say what happened: without a subscription, the EPR is asked for their changes again and
-    again. The others say how things stand, and without a subscription are read with the patient's record.
+    again. The others say how things stand, and without a subscription are read with the patient's record. `subscribe`
+    is False where the service shall not register anything.
     """
-    return tuple(_feed(capability, one, polled=one in eventful) for one in types)
+    subscribing = subscribe and capability.subscribes
+    return tuple(_feed(capability, one, polled=one in eventful, subscribing=subscribing) for one in types)
 
 
-def _feed(capability: Capability, resource_type: str, *, polled: bool) -> Feed:
+def _feed(capability: Capability, resource_type: str, *, polled: bool, subscribing: bool) -> Feed:
     offer = capability.offer(resource_type)
-    kinds = _kinds(capability, offer, polled=polled) if offer.can("read") else iter(())
+    topics = capability.topics if subscribing else None
+    kinds = _kinds(offer, topics, polled=polled) if offer.can("read") else iter(())
     kind, by = next(kinds, (FeedKind.NONE, ""))
     return Feed(type=resource_type, kind=kind, by=by)
 
 
-def _kinds(capability: Capability, offer: Offer, *, polled: bool) -> Iterator[tuple[FeedKind, str]]:
-    """Every kind of feed that there could be for a type, and by what, the best first."""
-    if capability.subscribes and (ours := topic(offer.type)) in capability.topics:
+def _kinds(offer: Offer, topics: Collection[str] | None, *, polled: bool) -> Iterator[tuple[FeedKind, str]]:
+    """Every kind of feed that there could be for a type, and by what, the best first.
+
+    `topics` are those that can be subscribed to, None where nothing can.
+    """
+    if topics is not None and (ours := topic(offer.type)) in topics:
         yield FeedKind.BACKPORT, ours
-    if capability.subscribes:
+    if topics is not None:
         yield FeedKind.REST_HOOK, ""
     if polled and (by := offer.searches("_lastUpdated")):
         yield FeedKind.LAST_UPDATED, by
