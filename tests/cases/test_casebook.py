@@ -27,7 +27,7 @@ record:
 until: 2026-02-04 12:00
 writes:
   - {on: 2026-02-04 10:00, task: contact-patient, to: allocated-assessor, due: 2026-02-04,
-     for: rdash-5.1.1-contact, priority: urgent}
+     for: rdash-5.1.1-contact, because: []}
 """
 
 
@@ -102,6 +102,8 @@ def test_a_wrong_case_is_refused_by_file_line_and_remedy(
             "{on: 2026-02-04 11:00, message: hello}",
             "'hello' is no message: write one of from gp, from patient, to gp, to patient",
         ),
+        ("{on: 2026-02-04 11:00, discharge-date: A1, is: none}", "makes 'A1' of the right type"),
+        ("{on: 2026-02-04 11:00, reopened: E1}", "makes 'E1' of the right type"),
         ("{on: 2026-02-04 11:00, answer: contact-family}", "no open Task 'contact-family' by then; open are: contact-"),
         ("{on: 2026-02-04 11:00, task: contact-patient, outcome: ok}", "'ok' is no outcome: write one of calling-card"),
         ("{on: 2026-02-04 11:00, resource: {id: x}}", "a resource needs at least resourceType and id"),
@@ -128,17 +130,17 @@ def test_a_line_that_cannot_be_meant_is_refused(file: Path, with_all: Setting, l
             "task: contact-family",
             ["contact-family to allocated-assessor on", "not expected: "],
         ),
-        ("contact, priority: urgent}", "contact, priority: asap}", ["priority expected 'asap', but 'urgent'"]),
+        ("because: []}", "priority: asap}", ["priority expected 'asap', but 'routine'"]),
         ("for: rdash-5.1.1-contact,", "for: rdash-5.1.1-family,", ["for expected rdash-5.1.1-family, but "]),
         ("rows: [rdash-5.1.1-contact]", "rows: [rdash-9]", ["rdash-9 is no row that the pack"]),
         (
-            "contact, priority: urgent}",
-            "contact, priority: urgent, then: cancelled corrected on 2026-02-04 11:00}",
+            "because: []}",
+            "then: cancelled corrected on 2026-02-04 11:00}",
             ["ended expected 2026-02-04 11:00, but no time", "then expected 'cancelled corrected', but 'as written'"],
         ),
         (
-            "contact, priority: urgent}",
-            "contact, priority: urgent, because: [in May]}",
+            "because: []}",
+            "because: [in May]}",
             ["because expected 'in May' in "],
         ),
         ("until: 2026", "absent: [contact-patient]\nuntil: 2026", ["may never be written, but was"]),
