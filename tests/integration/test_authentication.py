@@ -27,6 +27,8 @@ from fhirbridge.errors import EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.wiring.eprs import epr_of
 from tests.loopback import free_port
+from tests.servers.caseload import Staff
+from tests.servers.fhirbridge import environment, eventually, ready, running
 from tests.servers.sekmet import sekmet
 
 pytestmark = pytest.mark.slow
@@ -137,6 +139,27 @@ def test_the_doctor_from_the_command_line_says_nothing_secret(
     assert orjson.loads(result.stdout)[0]["supported"] is True
     assert "eyJ" not in result.output + caplog.text
     assert "PRIVATE KEY" not in result.output + caplog.text
+
+
+def test_the_main_job_at_an_epr_that_wants_smart(tmp_path: Path) -> None:
+    port = free_port()
+    clients = clients_of(tmp_path)
+    auth = {"KIND": "smart", "CLIENT_ID": "es384", "KEY": str(tmp_path / "es384.pem")}
+    given = {f"FHIRBRIDGE_EPRS__MAIN__AUTH__{name}": value for name, value in auth.items()}
+    with sekmet(tmp_path, smart=clients, token="staff") as epr_url:
+        settings = environment(tmp_path, port, epr_url, FHIRBRIDGE_LOG_LEVEL="debug", **given)
+        with running("serve", settings, tmp_path):
+            ready(port, tmp_path / "serve.log")
+            staff = Staff(epr_url, token="staff")
+            patient = staff.low_risk_patient()
+            for days in (8, 1):
+                staff.appointment(patient, "noshow", days)
+            [task] = eventually(lambda: staff.tasks(patient, "contact-patient"))
+            assert staff.search("Provenance", target=f"Task/{task['id']}")
+            staff.close()
+    log = (tmp_path / "serve.log").read_text()
+    assert "eyJ" not in log
+    assert "Bearer" not in log
 
 
 # Client certificates

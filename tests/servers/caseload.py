@@ -16,13 +16,16 @@ class Staff:
     """Staff at an EPR. Every patient is a new one, so that tests may share the EPR.
 
     With `numbered` all they enter is numbered with that prefix, so that two EPRs can be given the very same record.
+    `token` is theirs at an EPR that asks for one.
     """
 
-    def __init__(self, base_url: str, numbered: str = "") -> None:
+    def __init__(self, base_url: str, numbered: str = "", token: str = "") -> None:
         self._numbers = (f"{numbered}-{number}" for number in count(1)) if numbered else None
         self._http = httpx.Client(
             base_url=base_url, headers={"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
         )
+        if token:
+            self._http.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
         self._http.close()

@@ -27,9 +27,9 @@ def sekmet(
 ) -> Iterator[str]:
     """Run sekmet with its data in `folder`; the FHIR base URL.
 
-    With `token` it asks for that bearer token; with `smart` for tokens of SMART Backend Services, to be had by the
-    clients that are described (`client_id`, `jwks`, `scopes`; keys of one kind for each). The same folder and port give
-    the same EPR again, as after a restart.
+    With `token` it asks for that bearer token; with `smart`, also for tokens of SMART Backend Services, to be had by
+    the clients that are described (`client_id`, `jwks`, `scopes`; keys of one kind for each). The same folder and port
+    give the same EPR again, as after a restart.
     """
     port = port or free_port()
     base_url = f"http://127.0.0.1:{port}/fhir"
@@ -60,9 +60,9 @@ def sekmet(
 
 
 def _authentication(token: str | None, smart: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    if smart:
-        return {"types": ["smart"], "smart_clients": [dict(client) for client in smart]}
-    return {"types": ["bearer"], "tokens": [token]} if token else {"types": ["none"]}
+    types = ["smart"] * bool(smart) + ["bearer"] * bool(token)
+    tokens = [token] if token else []
+    return {"types": types or ["none"], "tokens": tokens, "smart_clients": [dict(client) for client in smart]}
 
 
 @pytest.fixture(scope="session")
