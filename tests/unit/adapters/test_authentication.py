@@ -28,6 +28,8 @@ WELL_KNOWN = f"{BASE}/.well-known/smart-configuration"
 TOKEN_URL = "https://login.example/token"
 TASK = f"{BASE}/Task/1"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Trusts nobody, and is made at once: nothing here goes over the network."""
 
 Key = RSAKey | ECKey
 
@@ -73,7 +75,7 @@ def asserted(key: SigningKey, clock: Hands, **more: str) -> AssertedToken:
 @pytest.fixture
 async def epr(ec: ECKey, clock: Hands, tmp_path: Path) -> AsyncIterator[FhirEpr]:
     key = smart(written(ec, tmp_path / "key.pem"), "k1")
-    async with FhirEpr("trust", BASE, auth=asserted(key, clock, scope="system/*.rs")) as client:
+    async with FhirEpr("trust", BASE, tls=TLS, auth=asserted(key, clock, scope="system/*.rs")) as client:
         yield client
 
 
@@ -113,7 +115,7 @@ async def test_what_an_assertion_says(
 ) -> None:
     private: Key = ec if kind == "ES384" else rsa
     key = smart(written(private, tmp_path / "key.pem"), "k1")
-    async with FhirEpr("trust", BASE, auth=asserted(key, clock, scope="system/*.rs")) as epr:
+    async with FhirEpr("trust", BASE, tls=TLS, auth=asserted(key, clock, scope="system/*.rs")) as epr:
         await epr.read("Task/1")
     form = sent(server.routes[1].calls.last)
     assertion = form.pop("client_assertion")
@@ -136,7 +138,7 @@ async def test_the_nhs_variant_signs_rs512_and_asks_no_scope_and_no_discovery(
     file = written(rsa, tmp_path / "key.pem")
     key = SigningKey.read(file, "prod-1", rsa="RS512", ec=None, place="eprs.trust.auth.key")
     server.post(TOKEN_URL).mock(return_value=granted("t", "599"))
-    async with FhirEpr("trust", BASE, auth=asserted(key, clock, token_url=TOKEN_URL)) as epr:
+    async with FhirEpr("trust", BASE, tls=TLS, auth=asserted(key, clock, token_url=TOKEN_URL)) as epr:
         await epr.read("Task/1")
         clock.at += timedelta(seconds=560)
         await epr.read("Task/1")
@@ -169,24 +171,40 @@ def test_what_is_registered_holds_nothing_private(ec: ECKey, tmp_path: Path) -> 
     assert "d" not in public
 
 
-def refused_keys(folder: Path) -> dict[str, tuple[Path, str]]:
-    (folder / "noise").write_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
-    (folder / "list").write_text("{}")
-    return {
-        "absent": (folder / "absent", "cannot be read"),
-        "noise": (folder / "noise", "no RSA or EC key"),
-        "empty-jwk": (folder / "list", "no RSA or EC key"),
-        "public": (written(ECKey.generate_key("P-384"), folder / "public", private=False), "public key"),
-        "curve": (written(ECKey.generate_key("P-256"), folder / "curve"), "needs P-384"),
-        "short": (written(RSAKey.generate_key(1024), folder / "short"), "2048 or more"),
-        "kind": (written(OKPKey.generate_key("Ed25519"), folder / "kind"), "no RSA or EC key"),
-    }
+def unusable(name: str, file: Path) -> Path:
+    match name:
+        case "absent":
+            return file
+        case "noise":
+            file.write_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
+        case "empty-jwk":
+            file.write_text("{}")
+        case "public":
+            written(ECKey.generate_key("P-384"), file, private=False)
+        case "curve":
+            written(ECKey.generate_key("P-256"), file)
+        case "short":
+            written(RSAKey.generate_key(1024), file)
+        case _:
+            written(OKPKey.generate_key("Ed25519"), file)
+    return file
 
 
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
-@pytest.mark.parametrize("name", ["absent", "noise", "empty-jwk", "public", "curve", "short", "kind"])
-def test_a_key_that_cannot_sign_is_refused_by_its_setting(name: str, tmp_path: Path) -> None:
-    file, why = refused_keys(tmp_path)[name]
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("absent", "cannot be read"),
+        ("noise", "no RSA or EC key"),
+        ("empty-jwk", "no RSA or EC key"),
+        ("public", "public key"),
+        ("curve", "needs P-384"),
+        ("short", "2048 or more"),
+        ("another kind", "no RSA or EC key"),
+    ],
+)
+def test_a_key_that_cannot_sign_is_refused_by_its_setting(name: str, why: str, tmp_path: Path) -> None:
+    file = unusable(name, tmp_path / "key")
     with pytest.raises(ConfigurationError, match=why) as raised:
         smart(file)
     assert raised.value.place == "eprs.trust.auth.key"
@@ -353,7 +371,7 @@ async def test_a_token_endpoint_that_moved_is_found_again(epr: FhirEpr, clock: H
 async def test_an_endless_answer_for_a_token_is_cut(ec: ECKey, clock: Hands, server: Any, tmp_path: Path) -> None:
     server.post(TOKEN_URL).mock(return_value=httpx.Response(200, content=b" " * 2000))
     key = smart(written(ec, tmp_path / "key.pem"))
-    async with FhirEpr("trust", BASE, auth=asserted(key, clock), largest_answer=1000) as epr:
+    async with FhirEpr("trust", BASE, tls=TLS, auth=asserted(key, clock), largest_answer=1000) as epr:
         with pytest.raises(EprError, match="token: more than 1000 bytes"):
             await epr.read("Task/1")
 
@@ -364,7 +382,7 @@ async def test_an_epr_that_drips_is_given_up(server: Any) -> None:
         raise AssertionError
 
     server.routes[2].mock(side_effect=never)
-    async with FhirEpr("trust", BASE, longest=0.05) as epr:
+    async with FhirEpr("trust", BASE, tls=TLS, longest=0.05) as epr:
         async with asyncio.timeout(2):
             with pytest.raises(EprUnavailable, match=r"not answered within 0\.05 s"):
                 await epr.read("Task/1")

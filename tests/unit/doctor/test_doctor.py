@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,35 @@ import respx
 from typer.testing import CliRunner
 
 from fhirbridge.cli import app
-from fhirbridge.doctor import Examination, Finding, Level, examine
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.policy import Pack
+from fhirbridge.doctor import Examination, Finding, Level, examine, examining
 from fhirbridge.errors import ConfigurationError, NotKnown
+from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.wiring.eprs import mapping_of
+from fhirbridge.wiring.policies import pack_of
 
 BASE = "https://epr.example/fhir"
 STATEMENTS = Path(__file__).parents[1] / "fhir" / "capabilities"
 TOKEN = "s3cr3t-t0ken"
+
+
+@pytest.fixture(autouse=True)
+def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs and mappings are the same in every test here, and take longer to read than all the rest."""
+    monkeypatch.setattr(examining, "pack_of", lambda name, settings, calendar: pack(name))
+    monkeypatch.setattr(examining, "mapping_of", lambda name, one: mapping(one.mapping))
+
+
+@cache
+def pack(name: str) -> Pack:
+    return pack_of(name, Settings(), Calendar())
+
+
+@cache
+def mapping(name: str) -> Mapping:
+    return mapping_of("trust", EprSettings.model_validate({"base_url": BASE, "mapping": name}))
 
 
 def recorded(name: str) -> dict[str, Any]:
