@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Elapsed, LocalPeriod, SameDay, Span, WorkingDays
+from fhirbridge.core.corrections import corrected
 from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Key, Kind, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Task
@@ -21,7 +22,7 @@ from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.policy import Act, Pack, Repeat, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import TOOK_UP, Ending, Sign, contact_cases, happened_at, spell_of
+from fhirbridge.core.spells import REASONS, TOOK_UP, Ending, Sign, contact_cases, happened_at, spell_of
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 
@@ -35,15 +36,6 @@ _WITHDRAWN_BY = {
 _SAME_INSTANT = timedelta(seconds=1)
 _ANSWERS = frozenset({"completed", "failed", "rejected"})
 
-REASONS = {
-    Sign.ATTENDED: Withdrawal.RE_ENGAGED,
-    Sign.CONTACT: Withdrawal.RE_ENGAGED,
-    Sign.DISCHARGED: Withdrawal.DISCHARGED,
-    Sign.DECEASED: Withdrawal.DECEASED,
-    Sign.OVER: Withdrawal.NOT_NEEDED,
-}
-"""Why something is withdrawn when its run ended by that sign."""
-
 
 class Desk:
     """Builds the asks of one decision, and hands out each Task of the EPR as an answer only once."""
@@ -56,6 +48,7 @@ class Desk:
         for thing in own.things.values():
             if thing.key.pack == pack.name:
                 self._things[_logical(thing.key)].append(thing)
+        self._corrected = corrected(own)
         self._own_tasks: dict[str, History[Task]] = {}
         self._loose: dict[str, list[History[Task]]] = defaultdict(list)
         for task in sorted(record.tasks, key=lambda t: (happened_at(t), t.latest.source)):
@@ -198,17 +191,21 @@ class Desk:
             return None, key
         mine = [t for t in same if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
         for thing in mine:
-            if thing.withdrawn is None and (thing.key.generation >= key.generation or self._acted_on(thing)):
+            if self._stands(thing) and (thing.key.generation >= key.generation or self._acted_on(thing)):
                 return thing, thing.key
-        if any(thing.withdrawn is not None for thing in mine):
+        if any(not self._stands(thing) for thing in mine):
             generation = max(key.generation, 1 + max(t.key.generation for t in mine))
             key = replace(key, generation=generation)
         identity = of_obligation(key)
         for thing in same:
             moved = thing.key.occurrence == key.occurrence and self._moved(thing, scene)
-            if thing.withdrawn is None and (identity in thing.covers or moved):
+            if self._stands(thing) and (identity in thing.covers or moved):
                 return thing, thing.key
         return None, key
+
+    def _stands(self, thing: Thing) -> bool:
+        """Neither taken back nor, where it was sent, corrected: what is asserted again has to be said again."""
+        return thing.withdrawn is None and thing.identity not in self._corrected
 
     def _passed_on(self, key: Key) -> Thing | None:
         """What was written for a period that has passed, and taken back when the next began."""

@@ -14,6 +14,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from fhirbridge.core.asking import Desk
+from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Started
 from fhirbridge.core.facts import AppointmentState, Source
@@ -42,16 +43,22 @@ from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import could_go, stated, why_gone
 
 
-def decide(pack: Pack, record: Record, own: Own, now: datetime) -> Decision:
-    """What the pack asks for, for this patient, at this instant (UTC)."""
-    deciding = Deciding(pack, record, own, now)
+def decide(
+    pack: Pack, record: Record, own: Own, now: datetime, *, cases: frozenset[str] | None = None, starts: bool = True
+) -> Decision:
+    """What the pack asks for, for this patient, at this instant (UTC).
+
+    `cases` are the ids of the cases it applies to, all by default. A run stays with the version and the settings of the
+    pack that it was started with; with `starts` off, the pack is such an older edition and starts nothing new.
+    """
+    deciding = Deciding(pack, record, own, now, cases=cases, starts=starts)
     courses = deciding.everything()
     obligations = join(deciding.asks, pack)
     wanted = {obligation.identity for obligation in obligations}
-    gone = [t for t in own.things.values() if could_go(t, pack) and t.identity not in wanted]
+    gone = [t for t in own.things.values() if could_go(t, pack, own) and t.identity not in wanted]
     runs = [run for _, run in deciding.runs]
     return Decision(
-        obligations=obligations,
+        obligations=(*obligations, *corrections(pack, record, own)),
         started=deciding.started(),
         endings=tuple(dict.fromkeys(deciding.endings)),
         unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, runs, record)) for thing in gone),
@@ -72,7 +79,19 @@ class Look(Struct, frozen=True):
 class Deciding:
     """One decision in the making; with `complete`, everything that was looked at is kept in `looks`."""
 
-    def __init__(self, pack: Pack, record: Record, own: Own, now: datetime, *, complete: bool = False) -> None:
+    def __init__(
+        self,
+        pack: Pack,
+        record: Record,
+        own: Own,
+        now: datetime,
+        *,
+        cases: frozenset[str] | None = None,
+        starts: bool = True,
+        complete: bool = False,
+    ) -> None:
+        self._cases = cases
+        self._starts = starts
         self.looks: list[Look] = []
         self._complete = complete
         self.pack = pack
@@ -99,7 +118,8 @@ class Deciding:
         late = self.pack.late
         self.courses = [course(case, self.record, self.own, self.now, late) for case in self.record.cases]
         for each in self.courses:
-            self.case(each)
+            if self._cases is None or each.case.id in self._cases:
+                self.case(each)
         self.overdue()
         for at in self._desk.wakes:
             self.wake(at)
@@ -164,7 +184,8 @@ class Deciding:
             elif pathway.once_per == "signal-in-spell":
                 for scope in of_signal_in_spell(spell, self.record, pathway.signals):
                     self.wake(scope.start)
-                    self.anchored(pathway, each, scope, runs, earlier)
+                    if scope.start <= self.now:
+                        self.anchored(pathway, each, scope, runs, earlier)
         return runs
 
     def overdue(self) -> None:
@@ -194,6 +215,8 @@ class Deciding:
         self.wake(finding.changes_at)
         over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
         run = self._run(pathway, scene, finding) if finding.holds and not over else None
+        if run is not None and not self._is_ours(run):
+            run = None
         if self._complete:
             self.looks.append(Look(each.case.id, scope, pathway, finding, run))
         if run is None:
@@ -246,6 +269,11 @@ class Deciding:
             steps={},
         )
 
+    def _is_ours(self, run: Run) -> bool:
+        """Whether the run belongs to this edition of the pack: it was started with it, or is new."""
+        started = self.own.runs.get(run.identity)
+        return self._starts if started is None else self.pack.is_edition(started)
+
     def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
         """The end of the signal it is about, or what the pathway itself says ends its runs, if that has come."""
         signal = scene.scope.signal
@@ -294,6 +322,7 @@ class Deciding:
                 case=each.case.id,
                 since=run.since,
                 triggers=run.triggers,
+                settings=dict(self.pack.settings),
                 stated=tuple(stated(source, self.record) for source in run.triggers),
             )
             for each, run in self.runs

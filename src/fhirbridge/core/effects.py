@@ -84,6 +84,15 @@ class Started(Effect, frozen=True, kw_only=True):
     """The versions that set it off; when one of them no longer stands, the run was never called for."""
     stated: tuple[str, ...] = ()
     """What each of the triggers said then."""
+    settings: dict[str, str | int] = {}
+    """The settings of the pack that the run was started with, and keeps."""
+
+
+class Migrated(Effect, frozen=True, kw_only=True):
+    """A person moved the run to another version or other settings of its pack; `identity` is the run's."""
+
+    version: str
+    settings: dict[str, str | int] = {}
 
 
 class Written(Effect, frozen=True, kw_only=True):
@@ -136,7 +145,7 @@ class Acknowledged(Effect, frozen=True, kw_only=True):
     """The receiver confirmed a Communication (`received`)."""
 
 
-AnyEffect = Started | Written | Amended | Withdrawn | Completed | HandedOver | Acknowledged
+AnyEffect = Started | Migrated | Written | Amended | Withdrawn | Completed | HandedOver | Acknowledged
 
 
 class Thing(Struct, frozen=True, kw_only=True):
@@ -190,6 +199,10 @@ def fold(effects: Iterable[AnyEffect], onto: Own = NOTHING) -> Own:
     for effect in effects:
         if isinstance(effect, Started):
             runs.setdefault(effect.identity, effect)
+        elif isinstance(effect, Migrated):
+            if effect.identity in runs:
+                moved = replace(runs[effect.identity], version=effect.version, settings=effect.settings)
+                runs[effect.identity] = moved
         elif isinstance(effect, Written):
             things.setdefault(effect.identity, _thing(effect))
         elif effect.identity in things:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from fhirbridge.core.authoring import SourceDocument
 from fhirbridge.core.calendar import Calendar, Span
-from fhirbridge.core.effects import Kind
+from fhirbridge.core.effects import Kind, Started
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.scene import Scene
 from fhirbridge.core.vocabulary import BASE
@@ -123,6 +123,10 @@ class Pack(Struct, frozen=True):
         wall = self.calendar.local(at)
         opens, closes = int(self.settings.get("opens", 9)), int(self.settings.get("closes", 17))
         return self.calendar.is_working(wall.date()) and opens <= wall.hour < closes
+
+    def is_edition(self, started: Started) -> bool:
+        """Whether the run was started with this very version and these settings."""
+        return started.version == self.version and started.settings in ({}, self.settings)
 
     def hangs_on_miss(self, pathway: str) -> bool:
         """Whether the pathway starts with a missed appointment; while that stands, another takes over if it stops."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from fhirbridge.core.cases import Case, Visit
-from fhirbridge.core.effects import Own, Thing
+from fhirbridge.core.effects import Own, Thing, Withdrawal
 from fhirbridge.core.facts import AppointmentState, Encounter, Source, Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
@@ -47,6 +47,16 @@ class Sign(StrEnum):
     DECEASED = "deceased"
     OVER = "over"
     """What the scope is about has come to its end."""
+
+
+REASONS = {
+    Sign.ATTENDED: Withdrawal.RE_ENGAGED,
+    Sign.CONTACT: Withdrawal.RE_ENGAGED,
+    Sign.DISCHARGED: Withdrawal.DISCHARGED,
+    Sign.DECEASED: Withdrawal.DECEASED,
+    Sign.OVER: Withdrawal.NOT_NEEDED,
+}
+"""Why something is withdrawn when its run ended by that sign."""
 
 
 class Ending(Struct, frozen=True):

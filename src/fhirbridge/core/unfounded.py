@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhirbridge.core.asking import REASONS
 from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
 from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Signal, Source, Task
 from fhirbridge.core.history import meaning
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
-from fhirbridge.core.spells import Course, spell_of
+from fhirbridge.core.spells import REASONS, Course, spell_of
 from fhirbridge.core.timeline import Record
 
 
-def could_go(thing: Thing, pack: Pack) -> bool:
-    """Whether it is this pack's, and can still be taken back: what was sent cannot."""
+def could_go(thing: Thing, pack: Pack, own: Own) -> bool:
+    """Whether it is this edition's of the pack, and can still be taken back: what was sent cannot."""
     taken_back = not thing.open or (thing.key.kind is Kind.COMMUNICATION and thing.sent is not None)
-    return thing.key.pack == pack.name and not taken_back
+    started = own.runs.get(thing.run)
+    ours = thing.key.pack == pack.name and (started is None or pack.is_edition(started))
+    return ours and not taken_back
 
 
 def why_gone(
@@ -47,16 +48,21 @@ def why_gone(
 
 
 def founded(thing: Thing, started: Started | None, record: Record) -> bool:
-    """Whether what the obligation rests on still stands: its run's triggers, and nothing of its evidence erased."""
-    if any(_taken_back(source, record) for source in thing.evidence if source.reference in record.sources):
-        return False
-    return started is None or _stand(started, record)
+    """Whether what the obligation rests on still stands: its run's triggers, and what its evidence said."""
+    return not no_longer_stands(thing, started, record)
+
+
+def no_longer_stands(thing: Thing, started: Started | None, record: Record) -> tuple[Source, ...]:
+    """What the obligation rests on and the record has taken back since."""
+    cited = (source for source in thing.evidence if source.reference in record.sources)
+    gone = [source for source in cited if _taken_back(source, record)]
+    return tuple(dict.fromkeys((*gone, *(_fallen(started, record) if started is not None else ()))))
 
 
 def _taken_back(source: Source, record: Record) -> bool:
     """Whether what was cited was erased, is a Task whose answer was changed, or an attendance that was none."""
     history = record.sources[source.reference]
-    cited = next((version for version in history.versions if version.source == source), None)
+    cited = next((version for version in history.versions if version.source == source), history.latest)
     came = isinstance(cited, Appointment) and cited.state is AppointmentState.ATTENDED
     changed = (isinstance(cited, Task) or came) and meaning(cited) != meaning(history.latest)
     return history.latest.erased or changed
@@ -79,15 +85,16 @@ def stated(source: Source, record: Record) -> str:
     return _STATED
 
 
-def _stand(started: Started, record: Record) -> bool:
-    """Whether every trigger still says what it said when the run began; what was ahead then may have come since."""
+def _fallen(started: Started, record: Record) -> list[Source]:
+    """The triggers that no longer say what they said when the run began; what was ahead then may have come since."""
+    fallen = []
     said = zip(started.triggers, started.stated or (_STATED,) * len(started.triggers), strict=True)
     for source, before in said:
         now = stated(source, record)
         came = (before == AppointmentState.BOOKED and now != _ERASED) or (before, now) == (_OPEN, _FINISHED)
         if now != before and not came:
-            return False
-    return True
+            fallen.append(source)
+    return fallen
 
 
 _ERASED = "erased"

@@ -1,0 +1,93 @@
+"""Whoever was told something that the record has since taken back is told so.
+
+What was sent cannot be withdrawn. When what it rested on no longer stands, everyone who was told, by whatever notice or
+letter, is owed one correction that says what was wrong; several notices to the same role are corrected in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fhirbridge.core.decision import Obligation, Reason, Standing
+from fhirbridge.core.effects import Key, Kind, Own, Thing
+from fhirbridge.core.facts import Source
+from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.policy import Pack, Step
+from fhirbridge.core.timeline import Record
+from fhirbridge.core.unfounded import founded, no_longer_stands
+
+ACTION = "correction-notice"
+
+
+def corrected(own: Own) -> frozenset[str]:
+    """Identities of everything that has been corrected already."""
+    notices = (t for t in own.things.values() if t.key.action == ACTION)
+    return frozenset(identity for notice in notices for identity in notice.covers)
+
+
+def corrections(pack: Pack, record: Record, own: Own) -> Iterator[Obligation]:
+    """The corrections owed now and not yet sent."""
+    sent = [t for t in own.things.values() if t.key.kind is Kind.COMMUNICATION and t.sent and t.key.pack == pack.name]
+    done = corrected(own)
+    owed: dict[tuple[str, str], list[Thing]] = {}
+    for thing in sorted(sent, key=lambda t: (t.written, t.identity)):
+        dead = thing.key.role == "patient" and record.person is not None and record.person.deceased
+        told = thing.key.action != ACTION and thing.identity not in done and not dead
+        if told and not founded(thing, own.runs.get(thing.run), record):
+            owed.setdefault((thing.key.case, thing.key.role), []).append(thing)
+    for things in owed.values():
+        yield _correction(pack, record, own, things)
+
+
+def _correction(pack: Pack, record: Record, own: Own, things: list[Thing]) -> Obligation:
+    first = things[0]
+    key = Key(
+        patient=first.key.patient,
+        case=first.key.case,
+        pack=pack.name,
+        kind=Kind.COMMUNICATION,
+        action=ACTION,
+        role=first.key.role,
+        scope=f"correction:{first.identity}",
+    )
+    gone = tuple(dict.fromkeys(s for t in things for s in no_longer_stands(t, own.runs.get(t.run), record)))
+    because = tuple(_reason(source, record, pack) for source in gone)
+    steps = [step for thing in things for step in _steps(pack, thing)]
+    titles = dict.fromkeys(
+        f"“{step.title}” of {pack.calendar.on_date(t.written)}" for t in things for step in _steps(pack, t)
+    )
+    wrong = " ".join(reason.says for reason in because)
+    return Obligation(
+        identity=of_obligation(key),
+        key=key,
+        run=first.run,
+        pathway=first.pathway,
+        canonical=pack.canonical,
+        steps=tuple(dict.fromkeys(step.id for step in steps)) or first.steps,
+        clauses=tuple(dict.fromkeys(step.row for step in steps)) or first.steps,
+        since=max((record.sources[s.reference].latest.known for s in gone), default=first.written),
+        standing=Standing.OPEN,
+        title="Correct what was told",
+        description=f"This corrects what you were told: {', '.join(titles)}. {wrong} Please disregard what was said.",
+        priority=max((t.priority for t in things), key=("routine", "urgent", "asap", "stat").index),
+        because=because,
+        evidence=tuple(record.sources[s.reference].latest.source for s in gone) or first.evidence,
+        trigger=record.sources[gone[0].reference].latest.source if gone else None,
+        covers=(of_obligation(key), *(thing.identity for thing in things)),
+        episode=first.key.case if first.key.case.startswith("EpisodeOfCare/") else None,
+    )
+
+
+def _steps(pack: Pack, thing: Thing) -> Iterable[Step]:
+    return (step for pathway in pack.pathways for step in pathway.steps if step.id in thing.steps)
+
+
+def _reason(source: Source, record: Record, pack: Pack) -> Reason:
+    latest = record.sources[source.reference].latest
+    for case in record.cases:
+        for visit in case.visits:
+            if visit.source.reference == source.reference:
+                at = pack.calendar.at_time(visit.at)
+                state = visit.state.replace("-", " ")
+                return Reason(f"The appointment on {at} is now recorded as {state}.", (latest.source,))
+    return Reason(f"{source.type}/{source.id} no longer says what it said.", (latest.source,))
