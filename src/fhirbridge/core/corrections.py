@@ -33,13 +33,13 @@ def corrections(pack: Pack, record: Record, own: Own) -> Iterator[Obligation]:
     for thing in sorted(sent, key=lambda t: (t.written, t.identity)):
         dead = thing.key.role == "patient" and record.person is not None and record.person.deceased
         told = thing.key.action != ACTION and thing.identity not in done and not dead
-        if told and not founded(thing, own.runs.get(thing.run), record):
+        if told and not founded(thing, record):
             owed.setdefault((thing.key.case, thing.key.role), []).append(thing)
     for things in owed.values():
-        yield _correction(pack, record, own, things)
+        yield _correction(pack, record, things)
 
 
-def _correction(pack: Pack, record: Record, own: Own, things: list[Thing]) -> Obligation:
+def _correction(pack: Pack, record: Record, things: list[Thing]) -> Obligation:
     first = things[0]
     key = Key(
         patient=first.key.patient,
@@ -50,7 +50,7 @@ def _correction(pack: Pack, record: Record, own: Own, things: list[Thing]) -> Ob
         role=first.key.role,
         scope=f"correction:{first.identity}",
     )
-    gone = tuple(dict.fromkeys(s for t in things for s in no_longer_stands(t, own.runs.get(t.run), record)))
+    gone = tuple(dict.fromkeys(s for t in things for s in no_longer_stands(t, record)))
     because = tuple(_reason(source, record, pack) for source in gone)
     steps = [step for thing in things for step in _steps(pack, thing)]
     titles = dict.fromkeys(

@@ -40,7 +40,7 @@ from fhirbridge.core.scopes import (
 from fhirbridge.core.sharing import may_be_told
 from fhirbridge.core.spells import Course, Ending, Overdue, Scope, Sign, course
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.unfounded import could_go, stated, why_gone
+from fhirbridge.core.unfounded import could_go, why_gone
 
 
 def decide(
@@ -323,7 +323,6 @@ class Deciding:
                 since=run.since,
                 triggers=run.triggers,
                 settings=dict(self.pack.settings),
-                stated=tuple(stated(source, self.record) for source in run.triggers),
             )
             for each, run in self.runs
             if run.identity not in self.own.runs

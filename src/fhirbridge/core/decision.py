@@ -69,6 +69,9 @@ class Obligation(Struct, frozen=True, kw_only=True):
     evidence: tuple[Source, ...] = ()
     trigger: Source | None = None
     details: tuple[Detail, ...] = ()
+    triggers: tuple[Source, ...] = ()
+    stated: tuple[str, ...] = ()
+    """What set it off, and what each of these says."""
     covers: tuple[str, ...] = ()
     """Identities of every ask joined into it, its own among them."""
     plan: str | None = None

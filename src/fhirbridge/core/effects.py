@@ -81,9 +81,7 @@ class Started(Effect, frozen=True, kw_only=True):
     case: str
     since: datetime
     triggers: tuple[Source, ...] = ()
-    """The versions that set it off; when one of them no longer stands, the run was never called for."""
-    stated: tuple[str, ...] = ()
-    """What each of the triggers said then."""
+    """The versions that set it off."""
     settings: dict[str, str | int] = {}
     """The settings of the pack that the run was started with, and keeps."""
 
@@ -108,6 +106,9 @@ class Written(Effect, frozen=True, kw_only=True):
     evidence: tuple[Source, ...] = ()
     covers: tuple[str, ...] = ()
     """Identities of every ask that was joined into this one obligation, its own among them."""
+    triggers: tuple[Source, ...] = ()
+    stated: tuple[str, ...] = ()
+    """What set it off, and what each of these said then: when one says otherwise, it was never called for."""
     points: tuple[Point, ...] = ()
     activities: tuple[str, ...] = ()
 
@@ -165,6 +166,8 @@ class Thing(Struct, frozen=True, kw_only=True):
     points: tuple[Point, ...] = ()
     activities: tuple[str, ...] = ()
     """Of a CarePlan: its points, and the identities of its Tasks, as last written."""
+    triggers: tuple[Source, ...] = ()
+    stated: tuple[str, ...] = ()
     dues: tuple[datetime, ...] = ()
     """Every due date the service has written for it: any other that the EPR shows was set by a person."""
     withdrawn: datetime | None = None
@@ -225,6 +228,8 @@ def _thing(effect: Written) -> Thing:
         covers=effect.covers,
         points=effect.points,
         activities=effect.activities,
+        triggers=effect.triggers,
+        stated=effect.stated,
         dues=(effect.due,) if effect.due is not None else (),
     )
 

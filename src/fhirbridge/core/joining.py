@@ -19,6 +19,7 @@ from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Ask
 from fhirbridge.core.spells import Miss
 from fhirbridge.core.summary import SUMMARIES, details, told
+from fhirbridge.core.unfounded import stated
 
 _PRIORITIES = ("routine", "urgent", "asap", "stat")
 
@@ -105,6 +106,8 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         evidence=_evidence(because, triggers),
         trigger=triggers[-1] if triggers else None,
         details=tuple(detail for ask in ordered for name in _summaries(ask) for detail in details(name, ask.scene)),
+        triggers=triggers,
+        stated=tuple(stated(source, first.scene.record) for source in triggers),
         covers=covers,
         plan=plans.of(group),
         points=plans.points(group) if first.act.kind is Kind.CARE_PLAN else (),

@@ -120,6 +120,8 @@ def _written(obligation: Obligation, now: datetime) -> Written:
         priority=obligation.priority,
         evidence=obligation.evidence,
         covers=obligation.covers,
+        triggers=obligation.triggers,
+        stated=obligation.stated,
         points=obligation.points,
         activities=obligation.activities,
     )

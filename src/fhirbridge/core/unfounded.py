@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhirbridge.core.effects import Kind, Own, Started, Thing, Withdrawal
+from fhirbridge.core.effects import Kind, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Signal, Source, Task
 from fhirbridge.core.history import meaning
 from fhirbridge.core.policy import Pack
@@ -30,7 +30,7 @@ def why_gone(
     each = next((each for each in (*courses, *whole) if thing.key.case in each.case.names or each in whole), None)
     if each is not None and each.died is not None:
         return Withdrawal.DECEASED
-    if each is None or not founded(thing, started, record):
+    if each is None or not founded(thing, record):
         return Withdrawal.CORRECTED
     for spell in each.spells:
         if spell.ending is not None and spell_of(thing.key.scope) == spell.name:
@@ -47,16 +47,16 @@ def why_gone(
     return Withdrawal.NOT_NEEDED
 
 
-def founded(thing: Thing, started: Started | None, record: Record) -> bool:
-    """Whether what the obligation rests on still stands: its run's triggers, and what its evidence said."""
-    return not no_longer_stands(thing, started, record)
+def founded(thing: Thing, record: Record) -> bool:
+    """Whether what the obligation rests on still stands: what set it off, and what its evidence said."""
+    return not no_longer_stands(thing, record)
 
 
-def no_longer_stands(thing: Thing, started: Started | None, record: Record) -> tuple[Source, ...]:
+def no_longer_stands(thing: Thing, record: Record) -> tuple[Source, ...]:
     """What the obligation rests on and the record has taken back since."""
     cited = (source for source in thing.evidence if source.reference in record.sources)
     gone = [source for source in cited if _taken_back(source, record)]
-    return tuple(dict.fromkeys((*gone, *(_fallen(started, record) if started is not None else ()))))
+    return tuple(dict.fromkeys((*gone, *_fallen(thing, record))))
 
 
 def _taken_back(source: Source, record: Record) -> bool:
@@ -85,11 +85,10 @@ def stated(source: Source, record: Record) -> str:
     return _STATED
 
 
-def _fallen(started: Started, record: Record) -> list[Source]:
-    """The triggers that no longer say what they said when the run began; what was ahead then may have come since."""
+def _fallen(thing: Thing, record: Record) -> list[Source]:
+    """The triggers that no longer say what they said when it was written; what was ahead then may have come since."""
     fallen = []
-    said = zip(started.triggers, started.stated or (_STATED,) * len(started.triggers), strict=True)
-    for source, before in said:
+    for source, before in zip(thing.triggers, thing.stated, strict=True):
         now = stated(source, record)
         came = (before == AppointmentState.BOOKED and now != _ERASED) or (before, now) == (_OPEN, _FINISHED)
         if now != before and not came:
