@@ -19,7 +19,7 @@ export UV_COMPILE_BYTECODE := 1
 # Hospital networks often look into TLS: trust what the machine trusts, as pip and curl do there.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup demo test test-unit test-integration check format lock bench clean
+.PHONY: help setup demo test test-unit test-cases test-integration check format lock bench clean
 
 help: ## say what each target is for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -44,10 +44,13 @@ $(VENV_STAMP): $(SYNC_STAMP) pyproject.toml
 demo: setup ## play a few weeks of a sample caseload against a sample EPR
 	$(BIN)/fhirbridge demo
 
-test: test-unit test-integration ## run every test
+test: test-unit test-cases test-integration ## run every test
 
 test-unit: setup ## run the fast tests: no network, no sleeping
-	$(BIN)/python -m pytest tests/unit tests/cases $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
+
+test-cases: setup ## play every case of the casebook
+	$(BIN)/python -m pytest tests/cases -n 2 $(PYTEST_ARGS)
 
 test-integration: setup ## run the tests that start real servers on loopback
 	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)

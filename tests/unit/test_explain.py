@@ -150,7 +150,10 @@ def test_nothing_is_waited_for_in_a_run_that_has_ended() -> None:
     ("name", "why"),
     [
         ("routine-referral", "An earlier appointment of this episode was attended."),
-        ("recall", "The record carries no signal community-treatment-order or conditional-discharge."),
+        (
+            "recall",
+            "The record carried no signal community-treatment-order or conditional-discharge when it was missed.",
+        ),
         ("discharged", "The episode has not ended."),
         ("mental-health-act", "None of the pathways that it accompanies runs."),
         ("overdue", "Nothing that was asked for is overdue."),

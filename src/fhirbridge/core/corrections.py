@@ -84,10 +84,9 @@ def _steps(pack: Pack, thing: Thing) -> Iterable[Step]:
 
 def _reason(source: Source, record: Record, pack: Pack) -> Reason:
     latest = record.sources[source.reference].latest
-    for case in record.cases:
-        for visit in case.visits:
-            if visit.source.reference == source.reference:
-                at = pack.calendar.at_time(visit.at)
-                state = visit.state.replace("-", " ")
-                return Reason(f"The appointment on {at} is now recorded as {state}.", (latest.source,))
+    visit = record.visits.get(source.reference)
+    if visit is not None:
+        at = pack.calendar.at_time(visit.at)
+        says = f"The appointment on {at} is now recorded as {visit.state.replace('-', ' ')}."
+        return Reason(says, (latest.source,))
     return Reason(f"{source.type}/{source.id} no longer says what it said.", (latest.source,))

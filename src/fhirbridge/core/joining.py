@@ -11,7 +11,7 @@ from datetime import datetime
 
 from fhirbridge.core.calendar import spoken
 from fhirbridge.core.decision import Obligation, Reason, Standing
-from fhirbridge.core.effects import Kind, Withdrawal
+from fhirbridge.core.effects import Kind, Thing, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.plans import Plans
@@ -39,8 +39,13 @@ def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
         groups.setdefault(name, []).append(ask)
     ordered = [sorted(group, key=_age) for group in groups.values()]
     plans = Plans(ordered)
-    obligations = [_obligation(group, pack, plans) for group in ordered]
+    obligations = [_obligation(group, pack, plans) for group in ordered if not _is_settled(group[0].thing)]
     return tuple(sorted(obligations, key=lambda o: (o.since, o.key.kind, o.identity)))
+
+
+def _is_settled(thing: Thing | None) -> bool:
+    """Whether nothing can be done to it any more: closed by ourselves, or sent."""
+    return thing is not None and (not thing.open or thing.sent is not None)
 
 
 def _logical(ask: Ask) -> tuple[str, str, str, str, str]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.cases import Case, cases_of
+from fhirbridge.core.cases import Case, Visit, cases_of
 from fhirbridge.core.facts import (
     AnyFact,
     Appointment,
@@ -47,6 +47,8 @@ class Record(Struct, frozen=True):
     plans: tuple[History[Plan], ...] = ()
     encounters: tuple[History[Encounter], ...] = ()
     own_flags: tuple[History[OwnFlag], ...] = ()
+    visits: dict[str, Visit] = {}
+    """Every appointment as it counts, by its reference."""
     sources: dict[str, History[Fact]] = {}
     """Every history by its reference."""
 
@@ -85,6 +87,7 @@ def _build(facts: Iterable[AnyFact], late: float) -> Record:
         plans=tuple(_of(by_type, Plan)),
         encounters=tuple(_of(by_type, Encounter)),
         own_flags=tuple(_of(by_type, OwnFlag)),
+        visits={visit.source.reference: visit for case in cases for visit in case.visits},
         sources=sources,
     )
 

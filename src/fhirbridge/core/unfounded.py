@@ -78,11 +78,8 @@ def stated(source: Source, record: Record) -> str:
         return _FINISHED if fact.status == _FINISHED else _OPEN
     if isinstance(fact, Signal):
         return _OPEN if fact.active and fact.end is None else _FINISHED
-    for case in record.cases:
-        for visit in case.visits:
-            if visit.source.reference == source.reference:
-                return visit.state
-    return _STATED
+    visit = record.visits.get(source.reference)
+    return visit.state if visit is not None else _STATED
 
 
 def _fallen(thing: Thing, record: Record) -> list[Source]:

@@ -160,7 +160,7 @@ def test_an_act_becomes_an_activity_with_role_time_and_profile() -> None:
 
     assert activity["kind"] == "Task"
     assert activity["profile"] == canonical.profile("Task")
-    assert activity["priority"] == "urgent"
+    assert activity["priority"] == "routine"
     assert activity["timingDuration"] == {
         "value": 1,
         "unit": "days",
