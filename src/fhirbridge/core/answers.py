@@ -10,7 +10,8 @@ from fhirbridge.core.spells import Course, contact_cases, happened_at
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import NOT_DONE
 
-_ANSWERED = frozenset({"completed", "failed", "rejected"})
+ANSWERED = frozenset({"completed", "failed", "rejected"})
+"""The R4 statuses of a Task that somebody has answered."""
 
 
 def answers(course: Course, record: Record, own: Own, outcomes: frozenset[str]) -> list[tuple[datetime, str, Source]]:
@@ -18,7 +19,7 @@ def answers(course: Course, record: Record, own: Own, outcomes: frozenset[str]) 
     found = []
     for task in record.tasks:
         outcome = task.latest.outcome
-        given = outcome is not None and outcome in outcomes and task.latest.status in _ANSWERED
+        given = outcome is not None and outcome in outcomes and task.latest.status in ANSWERED
         if given and outcome is not None and course.case.id in contact_cases(task, own, record.cases):
             found.append((happened_at(task), outcome, task.latest.source))
     return sorted(found)

@@ -72,6 +72,19 @@ def span(text: str) -> Span:
     return LocalPeriod(months=parts.get("months", 0), days=parts.get("weeks", 0) * 7 + parts.get("days", 0))
 
 
+def times(period: Span, count: int) -> Span:
+    """The period so many times over: counted from one anchor, never chained."""
+    match period:
+        case LocalPeriod(months=months, days=days):
+            return LocalPeriod(months=months * count, days=days * count)
+        case Elapsed(seconds=seconds):
+            return Elapsed(seconds * count)
+        case WorkingDays(days=days):
+            return WorkingDays(days * count)
+        case SameDay():
+            return LocalPeriod(days=count)
+
+
 def spoken(text: str) -> str:
     """The period in words: `P3W` is "three weeks", `PT24H` "24 hours", `2WD` "two working days"."""
     kind = span(text)

@@ -1,0 +1,84 @@
+"""What the service wrote already, found again for what is asked for now.
+
+An obligation keeps its identity while the record is corrected around it. What was taken back is asked for anew, in a
+further generation; what people have acted on is never asked for a second time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from fhirbridge.core.corrections import corrected
+from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
+from fhirbridge.core.facts import Task
+from fhirbridge.core.history import History
+from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.scene import Scene
+from fhirbridge.core.spells import spell_of
+
+
+class Things:
+    """All that was written for one pack; `tasks` are the service's Tasks as the EPR has them, by identity."""
+
+    def __init__(self, pack: str, own: Own, tasks: Mapping[str, History[Task]]) -> None:
+        self._tasks = tasks
+        self._corrected = corrected(own)
+        self._alike: dict[tuple[str, str, str, str], list[Thing]] = defaultdict(list)
+        for thing in own.things.values():
+            if thing.key.pack == pack:
+                self._alike[_logical(thing.key)].append(thing)
+
+    def find(self, key: Key, scene: Scene) -> tuple[Thing | None, Key]:
+        """What was written for this key, and the key under which it is (or would be) written."""
+        same = self._alike.get(_logical(key), [])
+        if not same:
+            return None, key
+        mine = _of_scope(same, key)
+        for thing in mine:
+            if self._stands(thing) and (thing.key.generation >= key.generation or self._acted_on(thing)):
+                return thing, thing.key
+        if any(not self._stands(thing) for thing in mine):
+            generation = max(key.generation, 1 + max(t.key.generation for t in mine))
+            key = replace(key, generation=generation)
+        identity = of_obligation(key)
+        for thing in same:
+            moved = thing.key.occurrence == key.occurrence and self._moved(thing, scene)
+            if self._stands(thing) and (identity in thing.covers or moved):
+                return thing, thing.key
+        return None, key
+
+    def passed_on(self, key: Key) -> Thing | None:
+        """What was written for a period that has passed, and taken back when the next began."""
+        mine = _of_scope(self._alike.get(_logical(key), []), key)
+        return next((t for t in mine if t.reason is Withdrawal.SUPERSEDED), None)
+
+    def _stands(self, thing: Thing) -> bool:
+        """Neither taken back nor, where it was sent, corrected: what is asserted again has to be said again."""
+        return thing.withdrawn is None and thing.identity not in self._corrected
+
+    def _moved(self, thing: Thing, scene: Scene) -> bool:
+        """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
+        if spell_of(thing.key.scope) in {spell.name for spell in scene.course.spells}:
+            return False
+        ending = scene.scope.ending
+        inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
+        return inside and self._acted_on(thing)
+
+    def _acted_on(self, thing: Thing) -> bool:
+        """Whether it was sent or closed, or staff have begun with it: it is never asked for again then."""
+        task = self._tasks.get(thing.identity)
+        begun = task is not None and task.latest.status != "requested"
+        return begun or thing.sent is not None or thing.completed is not None
+
+
+def _logical(key: Key) -> tuple[str, str, str, str]:
+    """What two things share that were written for the same act in the same case."""
+    return key.case, key.kind, key.action, key.role
+
+
+def _of_scope(things: list[Thing], key: Key) -> list[Thing]:
+    """Those of the very scope and recurrence of the key, of whatever generation."""
+    return [t for t in things if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
