@@ -16,11 +16,12 @@ from fhirbridge.core.accounts import Asked, CaseAccount, Outlook, PathwayAccount
 from fhirbridge.core.conditions.attendance import Booked, Missed
 from fhirbridge.core.conditions.logic import All, AnyOf
 from fhirbridge.core.conditions.progress import ContactMade, OutcomeIs, Reached, Running, SentAgo, TimePassed
-from fhirbridge.core.decide import Deciding
+from fhirbridge.core.decide import Looking
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Own
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.policy import Condition, Pack, Pathway, Step
+from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
 from fhirbridge.core.sharing import may_be_told
 from fhirbridge.core.spells import Course, Ending, Scope
@@ -30,7 +31,7 @@ from fhirbridge.core.timeline import Record
 def explain(pack: Pack, record: Record, own: Own, now: datetime) -> tuple[CaseAccount, ...]:
     """Why what exists at this instant (UTC) exists, and why what does not exist does not; `own` as for `decide`."""
     explaining = _Explaining(pack, record, own, now)
-    courses = explaining.everything()
+    courses = Looking(explaining).everything()
     return tuple(
         CaseAccount(each.case.id, tuple(explaining.account(pathway, each) for pathway in pack.pathways))
         for each in courses
@@ -60,8 +61,8 @@ class _Weighed(Struct, frozen=True):
         return (*self.because, Reason("None of the steps that it can follow is called for."))
 
 
-class _Explaining(Deciding):
-    """A decision that takes notes while it looks."""
+class _Explaining(Runs):
+    """The runs of a decision, with notes taken on each and on what did not start."""
 
     def __init__(self, pack: Pack, record: Record, own: Own, now: datetime) -> None:
         super().__init__(pack, record, own, now, complete=True)
@@ -74,11 +75,11 @@ class _Explaining(Deciding):
 
     # --- taking notes ----------------------------------------------------------------------------
 
-    def anchored(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
+    def start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
         """Note the run with its steps, or why there is none."""
         self._notes = []
         name = (each.case.id, pathway.id)
-        if not super().anchored(pathway, each, scope, runs, earlier):
+        if not super().start(pathway, each, scope, runs, earlier):
             weighed = self._weigh(
                 pathway.starts, self._scene(each, scope, runs, earlier, patient_wide=pathway.one_case)
             )
@@ -86,7 +87,7 @@ class _Explaining(Deciding):
                 weighed = _Weighed(Outlook.NOT_AT_ALL, (_after_the_end(self.pack, scope.ending), *weighed.because))
             self._absent[name] = weighed
             return False
-        run = self.runs[-1][1]
+        run = self.all[-1][1]
         account = RunAccount(
             identity=run.identity,
             since=run.since,
@@ -177,7 +178,7 @@ class _Explaining(Deciding):
         """Why there was nothing that the pathway could have been anchored on."""
         instead = [
             self._pathway_titles[run.pathway]
-            for course, run in self.runs
+            for course, run in self.all
             if course is each and pathway.group and self._group(run.pathway) == pathway.group
         ]
         signals = " or ".join(sorted(pathway.signals))

@@ -1,0 +1,185 @@
+"""One pathway in one scope: whether it starts there, what ends it, and what its steps come to.
+
+Steps are worked through in the order of the pack, and see what the steps before them came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from fhirbridge.core.asking import Desk
+from fhirbridge.core.effects import Own, Started
+from fhirbridge.core.facts import AppointmentState, Source
+from fhirbridge.core.findings import Finding
+from fhirbridge.core.identity import of_run
+from fhirbridge.core.policy import Pack, Pathway, Step
+from fhirbridge.core.scene import Ask, Run, Scene, StepState
+from fhirbridge.core.sharing import may_be_told
+from fhirbridge.core.spells import Course, Ending, Scope, Sign
+from fhirbridge.core.timeline import Record
+
+
+class Runs:
+    """The runs of one decision, in the order in which they were found.
+
+    With `starts` off, the pack is an older edition, which runs on where it was started and starts nothing new. With
+    `complete`, conditions look at everything, even where the answer is settled.
+    """
+
+    def __init__(
+        self, pack: Pack, record: Record, own: Own, now: datetime, *, starts: bool = True, complete: bool = False
+    ) -> None:
+        self.pack = pack
+        self.record = record
+        self.own = own
+        self.now = now
+        self.complete = complete
+        self.all: list[tuple[Course, Run]] = []
+        self.asks: list[Ask] = []
+        self.endings: list[tuple[str, str]] = []
+        """Actions that are to be ended, each with the row that says so."""
+        self._starts = starts
+        self._desk = Desk(pack, record, own)
+        self._wakes: set[datetime] = set()
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """The first instant after now at which something may change by itself."""
+        return min((at for at in (*self._wakes, *self._desk.wakes) if at > self.now), default=None)
+
+    def wake(self, at: datetime | None) -> None:
+        """Look again at that instant, unless it has passed."""
+        if at is not None:
+            self._wakes.add(at)
+
+    def start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
+        """Run the pathway in this scope if it starts there; whether it did."""
+        scene = self._scene(each, scope, runs, earlier, patient_wide=pathway.one_case)
+        finding = pathway.starts.find(scene)
+        self.wake(finding.changes_at)
+        over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
+        run = self._run(pathway, scene, finding) if finding.holds and not over else None
+        if run is None or not self._is_ours(run):
+            return False
+        runs.append(run)
+        self.all.append((each, run))
+        scene.run = run
+        run.ended = self._ended(pathway, scene)
+        for step in pathway.steps:
+            run.steps[step.id] = self._step(step, scene, run)
+        return True
+
+    def new(self) -> tuple[Started, ...]:
+        """Every run that is not on record yet, to be recorded when it first writes."""
+        return tuple(
+            Started(
+                identity=run.identity,
+                at=self.now,
+                pack=self.pack.name,
+                version=self.pack.version,
+                pathway=run.pathway,
+                case=each.case.id,
+                since=run.since,
+                triggers=run.triggers,
+                settings=dict(self.pack.settings),
+            )
+            for each, run in self.all
+            if run.identity not in self.own.runs
+        )
+
+    def _scene(
+        self, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...], *, patient_wide: bool
+    ) -> Scene:
+        ending = scope.ending
+        return Scene(
+            record=self.record,
+            own=self.own,
+            course=each,
+            scope=scope,
+            now=self.now,
+            ref=min(self.now, ending.at) if ending else self.now,
+            calendar=self.pack.calendar,
+            late=self.pack.late,
+            risk_when_unrecorded=self.pack.risk_when_unrecorded,
+            runs=runs,
+            earlier=earlier,
+            complete=self.complete,
+            patient_wide=patient_wide,
+        )
+
+    def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:
+        scope = scene.scope
+        cited = tuple(dict.fromkeys(source for reason in finding.because for source in reason.sources))
+        misses = tuple(miss for miss in scope.streak if miss.visit.source in cited)
+        since = max(finding.since, scope.start)
+        generation = sum(m.visit.history.taken_back(AppointmentState.MISSED) for m in misses)
+        name = pathway.group or pathway.id
+        return Run(
+            identity=of_run(self.record.patient, scene.course.case.id, self.pack.name, name, scope.name, generation),
+            pathway=pathway.id,
+            case=scene.course.case.id,
+            scope=scope,
+            since=since,
+            counted_from=max((m.clock for m in misses), default=since),
+            because=finding.because,
+            triggers=_triggers(scope, tuple(m.visit.source for m in misses), cited),
+            generation=generation,
+            steps={},
+        )
+
+    def _is_ours(self, run: Run) -> bool:
+        """Whether the run belongs to this edition of the pack: it was started with it, or is new."""
+        started = self.own.runs.get(run.identity)
+        return self._starts if started is None else self.pack.is_edition(started)
+
+    def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
+        """The end of the signal it is about, or what the pathway itself says ends its runs, if that has come."""
+        signal = scene.scope.signal
+        about_signal = signal is not None and not scene.scope.spell and scene.scope.ended is None
+        if signal is not None and about_signal and signal.end is not None and signal.end <= self.now:
+            return Ending(signal.end, Sign.OVER, signal.source, signal.source.reference)
+        if pathway.ends is None:
+            return None
+        finding = pathway.ends.find(scene)
+        self.wake(finding.changes_at)
+        sources = [source for reason in finding.because for source in reason.sources]
+        if not finding.holds or not sources:
+            return None
+        return Ending(finding.since, Sign.CONTACT, sources[0], sources[0].reference)
+
+    def _step(self, step: Step, scene: Scene, run: Run) -> StepState:
+        finding = step.when.find(scene) if step.when is not None else Finding(True, run.since)
+        self.wake(finding.changes_at)
+        state = StepState(finding, [])
+        since = max(finding.since, run.since)
+        late = not step.closing and run.ending is not None and since >= run.ending.at
+        if not finding.holds or late:
+            return state
+        told = Finding(True, since, tuple(dict.fromkeys((*run.because, *finding.because))))
+        for act in step.acts:
+            allowed = may_be_told(act.role, scene)
+            self.wake(allowed.changes_at)
+            if not allowed.holds:
+                continue
+            if act.ends:
+                self.endings.append((act.action, step.row))
+            else:
+                state.asks += self._desk.asks(scene, run, step, act, told)
+        self.asks += state.asks
+        return state
+
+
+def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source]) -> tuple[Source, ...]:
+    """What set the run off: the misses, the signal, the end of the episode, or whatever its start rests on."""
+    signal = (scope.signal.source,) if scope.signal is not None else ()
+    if (missed and scope.misses) or signal:
+        return (*signal, *missed)
+    if scope.overdue is not None:
+        return scope.overdue.triggers
+    if scope.ended is not None:
+        return (scope.ended.source, *(source for source in cited if source.type == "Appointment"))
+    anchored = scope.stay or scope.answer
+    if anchored is not None:
+        return (anchored,)
+    return tuple(cited)
