@@ -24,12 +24,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
 
 PREFIX = "FHIRBRIDGE_"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 Risk = Annotated[str, StringConstraints(pattern=r"^(unknown|none|identified)$")]
+Overrides = dict[str, dict[str, str | int]]
+"""For each pack, new values of its settings."""
 
 
 class _Section(BaseModel):
@@ -125,6 +128,39 @@ class EprSettings(_Section):
         return self
 
 
+class Match(_Section):
+    """Which cases belong to a service: those with one of its keys, and in one of its settings; empty means any.
+
+    A key is the reference of a HealthcareService, Organization or CareTeam, or a service type as `system|code`.
+    """
+
+    service: tuple[Annotated[str, StringConstraints(pattern=r"^(\w+/[A-Za-z0-9\-.]{1,64}|\S+\|\S+)$")], ...] = ()
+    setting: tuple[str, ...] = ()
+
+    @field_validator("setting")
+    @classmethod
+    def _known(cls, settings: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := set(settings) - SETTINGS:
+            raise ValueError(f"{min(unknown)!r} is no setting of an episode; write {', '.join(sorted(SETTINGS))}")
+        return settings
+
+
+class ServiceSettings(_Section):
+    """The policies of one service: packs by name or path, and what it sets otherwise than `Settings` does."""
+
+    name: Name
+    match: Match = Match()
+    packs: tuple[str, ...] = Field(min_length=1)
+    overrides: Overrides = {}
+    risk_when_unrecorded: Risk | None = None
+
+    @model_validator(mode="after")
+    def _of_its_packs(self) -> Self:
+        if stray := set(self.overrides) - set(self.packs):
+            raise ValueError(f"overrides names {min(stray)!r}, which is none of its packs: {', '.join(self.packs)}")
+        return self
+
+
 class Limits(_Section):
     """What a request may be: `body` in bytes, `depth` in levels of JSON."""
 
@@ -136,7 +172,10 @@ class Settings(BaseSettings):
     """All settings of one service. Durations are in seconds.
 
     `overrides` gives, for each pack, new values of its settings. `risk_when_unrecorded` is what silence about risk
-    means in this service. `public_url` is where EPRs reach it; by default the host and port it listens on.
+    means in this service. `services` assigns packs to the services: the first that matches a case applies, and `packs`
+    is not used then. An EPR with packs of its own keeps to those. `pack_archive` is a folder with older versions of
+    packs, NAME@VERSION.yaml, which running pathways stay with. `public_url` is where EPRs reach it; by default the host
+    and port it listens on.
     """
 
     model_config = SettingsConfigDict(
@@ -150,7 +189,9 @@ class Settings(BaseSettings):
     public_url: HttpUrl | None = None
     eprs: dict[Name, EprSettings] = {}
     packs: tuple[str, ...] = ("rdash-disengagement",)
-    overrides: dict[str, dict[str, str | int]] = {}
+    services: tuple[ServiceSettings, ...] = ()
+    pack_archive: Path | None = None
+    overrides: Overrides = {}
     risk_when_unrecorded: Risk = "unknown"
     zone: str = "Europe/London"
     holidays: str = "ENG"
@@ -167,6 +208,14 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("write redis://HOST:PORT/DATABASE")
         return url
+
+    @field_validator("services")
+    @classmethod
+    def _told_apart(cls, services: tuple[ServiceSettings, ...]) -> tuple[ServiceSettings, ...]:
+        names = [service.name for service in services]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two services are called {twice!r}; rename one")
+        return services
 
     @classmethod
     def settings_customise_sources(

@@ -13,12 +13,16 @@ from typing import Annotated
 import typer
 
 from fhirbridge.cli.output import lines, progress, say
-from fhirbridge.core.effects import fold
+from fhirbridge.core.accounts import CaseAccount
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.effects import Own, fold
 from fhirbridge.core.explain import explain as explained
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import SenderError
+from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.settings import read_settings
+from fhirbridge.service.assigning import Part, parts, uncovered
+from fhirbridge.settings import Settings, read_settings
 from fhirbridge.shipped import folder
 from fhirbridge.simulation import (
     Counts,
@@ -29,12 +33,11 @@ from fhirbridge.simulation import (
     Yield,
     account,
     final_lines,
-    play,
     played,
     spread,
     standing,
 )
-from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
+from fhirbridge.wiring.policies import assignments_of, calendar_of, directory_of, pack_of
 
 
 def simulate(
@@ -51,7 +54,7 @@ def simulate(
     settings = read_settings(config)
     calendar = calendar_of(settings.zone, settings.holidays)
     read_with = Mapping.load(mapping, [folder("mappings")])
-    by = DryRun(packs=(pack_of(pack, settings, calendar),), calendar=calendar, directory=directory_of(read_with))
+    by = _dry_run(pack, settings, calendar, directory_of(read_with))
     work = partial(_accounted if explain else _written, by)
     with spread(inputs, read_with, end, work, watch=progress) as (counts, found):
         first = next(found, b"Nothing would have been written.\n" if explain else b"")
@@ -59,19 +62,39 @@ def simulate(
     say(_summary(counts))
 
 
+def _dry_run(pack: str, settings: Settings, calendar: Calendar, directory: Directory) -> DryRun:
+    """The pack for the cases that it is assigned to; for every case where the settings assign it to no service."""
+    assignments = assignments_of(settings, calendar, only=pack)
+    if any(assignment.packs for assignment in assignments):
+        return DryRun(packs=(), calendar=calendar, directory=directory, assignments=assignments)
+    if assignments:
+        say(f"{pack} is assigned to no service; it is applied to every case.")
+    return DryRun(packs=(pack_of(pack, settings, calendar),), calendar=calendar, directory=directory)
+
+
 def _written(by: DryRun, patient: Patient, until: datetime) -> Yield:
     """Every resource as it was written last, one line of NDJSON each."""
-    written = play(patient, by, until)
-    return Yield(final_lines(written), _counts(written))
+    known = played(patient, by, until)
+    left = uncovered(by, Record.of(known.facts)) if by.assignments else ()
+    return Yield(final_lines(known.written), _counts(known.written) | {"uncovered": len(left)})
 
 
 def _accounted(by: DryRun, patient: Patient, until: datetime) -> Yield:
     """One paragraph: what was written and why, and how it stands in the end."""
     known = played(patient, by, until)
     record, own = Record.of(known.facts), fold(known.effects)
-    ends = (line for pack in by.packs for line in standing(explained(pack, record, own, until), until, by.calendar))
-    text = lines(account(known.written, by.calendar, {patient.reference: ends}))
-    return Yield([Line(until, patient.reference, 0, text)], _counts(known.written))
+    left = uncovered(by, record)
+    accounts = [each for part in parts(by, record, own) for each in _of(part, record, own, until)]
+    ends = [] if left and not accounts else standing(accounts, until, by.calendar)
+    nobody = (f"No pack is for {case}." for case in left)
+    text = lines(account(known.written, by.calendar, {patient.reference: chain(ends, nobody)}))
+    return Yield([Line(until, patient.reference, 0, text)], _counts(known.written) | {"uncovered": len(left)})
+
+
+def _of(part: Part, record: Record, own: Own, until: datetime) -> Iterable[CaseAccount]:
+    """Why and why not, in the cases that the pack is for."""
+    told = explained(part.pack, record, part.under(own, record), until)
+    return (each for each in told if part.cases is None or each.case in part.cases)
 
 
 def _counts(written: list[Written]) -> dict[str, int]:
@@ -105,13 +128,15 @@ def _put(data: Iterable[bytes], out: Path | None) -> None:
 
 
 def _summary(counts: Counts) -> str:
-    parts = [f"Read {counts.versions} versions about {counts.patients} patients"]
+    said = [f"Read {counts.versions} versions about {counts.patients} patients"]
     if counts.later:
-        parts.append(f"{counts.later} became known later and were ignored")
+        said.append(f"{counts.later} became known later and were ignored")
     if counts.without_use:
         kinds = ", ".join(f"{kind} {count}" for kind, count in counts.without_use.items())
-        parts.append(f"{sum(counts.without_use.values())} are of no use here ({kinds})")
+        said.append(f"{sum(counts.without_use.values())} are of no use here ({kinds})")
     if first := counts.first_unmapped:
-        parts.append(f"{counts.unmapped} could not be mapped ({first.source.reference}: {first.reason})")
+        said.append(f"{counts.unmapped} could not be mapped ({first.source.reference}: {first.reason})")
     writes, resources = (counts.of_work.get(name, 0) for name in ("writes", "resources"))
-    return f"{'; '.join(parts)}. {writes} writes to {resources} resources."
+    left = counts.of_work.get("uncovered", 0)
+    nobody = f" No pack is for {left} cases; --explain names them." if left else ""
+    return f"{'; '.join(said)}. {writes} writes to {resources} resources.{nobody}"

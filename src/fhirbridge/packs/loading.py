@@ -41,7 +41,30 @@ def load_pack(
 ) -> Pack:
     """The pack of that name or path, compiled with a service's settings; ConfigurationError says where it is wrong."""
     path = pack_path(name)
+    return _compiled(path, read_pack(path), calendar, overrides, risk_when_unrecorded)
+
+
+def load_edition(
+    path: Path,
+    settings: Mapping[str, SettingValue],
+    *,
+    calendar: Calendar,
+    texts: Mapping[str, SettingValue],
+    risk_when_unrecorded: str,
+) -> Pack:
+    """The pack in this file with the settings that a run was started with, and those of the `texts` that it has."""
     written = read_pack(path)
+    ours = {name: text for name, text in texts.items() if name in written.texts}
+    return _compiled(path, written, calendar, ours | dict(settings), risk_when_unrecorded)
+
+
+def _compiled(
+    path: Path,
+    written: PackFile,
+    calendar: Calendar,
+    overrides: Mapping[str, SettingValue] | None,
+    risk_when_unrecorded: str,
+) -> Pack:
     try:
         return compile_pack(written, calendar=calendar, overrides=overrides, risk_when_unrecorded=risk_when_unrecorded)
     except ConfigurationError as error:

@@ -6,6 +6,7 @@ in one transaction: effects, outbox and the next timer together, or none of them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
@@ -13,8 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.decision import Create, Decision, Write
-from fhirbridge.core.effects import AnyEffect, Own, Started, fold
+from fhirbridge.core.decision import Create, Decision, Withdraw, Write
+from fhirbridge.core.effects import AnyEffect, Migrated, Own, Started, Withdrawal, fold
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.policy import Pack
@@ -25,7 +26,8 @@ from fhirbridge.fhir.directory import record_holders
 from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Clock, Known, Outgoing, Store, Subject
 from fhirbridge.service import reading
-from fhirbridge.service.measures import DECISIONS, WRITES
+from fhirbridge.service.assigning import parts, uncovered
+from fhirbridge.service.measures import DECISIONS, UNCOVERED, WRITES
 from fhirbridge.service.site import Policies, Site, said, shown
 
 MOST_ROUNDS = 20
@@ -34,11 +36,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """What one look at a patient comes to."""
+    """What one look at a patient comes to; `uncovered` are the ids of the cases that no pack is for."""
 
     effects: tuple[AnyEffect, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When to look again, if nothing new is learnt."""
+        return earliest(decision.wakes_at for decision in self.decisions)
 
 
 async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> bool:
@@ -47,6 +55,7 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
     Raises:
         EprUnavailable, EprError: the record cannot be read at present; the patient stays due.
         StoreUnavailable: nothing was committed; the patient stays due.
+        ConfigurationError: a run is on a version of a pack that is nowhere to be found; the patient stays due.
         Defect: the decision does not come to an end.
     """
     async with store.lease(subject, clock.now()) as held:
@@ -61,7 +70,7 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
                 subject,
                 effects=settled.effects,
                 outgoing=settled.outgoing,
-                wakes_at=earliest(decision.wakes_at for decision in settled.decisions),
+                wakes_at=settled.wakes_at,
                 decided_at=now,
                 revision=known.revision,
             )
@@ -70,65 +79,101 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
     DECISIONS.labels(subject.epr).inc()
     for row in settled.outgoing:
         WRITES.labels(subject.epr, row.type, row.verb).inc()
+    if settled.uncovered:
+        UNCOVERED.labels(subject.epr).inc()
+        _log.warning("no pack is for some cases", subject=shown(subject), epr=subject.epr, cases=len(settled.uncovered))
     if settled.outgoing:
         _log.info("decided", subject=shown(subject), epr=subject.epr, writes=len(settled.outgoing))
     return True
 
 
-def settle(site: Policies, known: Known, now: datetime) -> Settled:
+def settle(site: Policies, known: Known, now: datetime, *, migrating: frozenset[str] = frozenset()) -> Settled:
     """What the policies of the site make of what is known, as of `now`: pure.
 
+    `migrating` are runs that have just been moved to another edition: what of them goes now is superseded.
+
     Raises:
+        ConfigurationError: a run is on a version of a pack that is nowhere to be found.
         Defect: after `MOST_ROUNDS` rounds the decision still asks for more.
     """
     record = Record.of(known.facts)
     own = fold(known.effects)
+    moved = moved_from(known.effects)
     effects: list[AnyEffect] = []
     outgoing: list[Outgoing] = []
     decisions = []
-    for pack in site.packs:
+    for part in parts(site, record, own):
+        pack = part.pack
         for _ in range(MOST_ROUNDS):
-            mine = _under(pack, own)
-            decision = decide(pack, record, mine, now)
-            writes = reconcile(decision, mine, record)
+            mine = part.under(own, record)
+            decision = decide(pack, record, mine, now, cases=part.cases, starts=part.starts)
+            writes = tuple(_superseding(write, migrating) for write in reconcile(decision, mine, record))
             new = tuple(effect for effect in effects_of(decision, writes, now) if not _noted(effect, own))
             if not writes and not new:
                 break
             own = fold(new, onto=own)
             effects += new
-            outgoing += (render(write, _rendering(site, pack, record, own, decision, write, now)) for write in writes)
+            setting = _Setting(site, pack, record, own, moved, now)
+            outgoing += (render(write, _rendering(setting, write)) for write in writes)
         else:
             raise Defect(f"{pack.name}: the decision still asks for writes after {MOST_ROUNDS} rounds; report it")
         decisions.append(decision)
-    return Settled(effects=tuple(effects), outgoing=tuple(outgoing), decisions=tuple(decisions))
-
-
-def _under(pack: Pack, own: Own) -> Own:
-    """Our own effects as far as this pack made them: another pack's obligations are not its to withdraw."""
-    return Own(
-        things={identity: thing for identity, thing in own.things.items() if thing.key.pack == pack.name},
-        runs={identity: run for identity, run in own.runs.items() if run.pack == pack.name},
+    return Settled(
+        effects=tuple(effects),
+        outgoing=tuple(outgoing),
+        decisions=tuple(decisions),
+        uncovered=uncovered(site, record),
     )
+
+
+def moved_from(effects: Iterable[AnyEffect]) -> dict[str, str]:
+    """For each run that was migrated, the version it was last on before."""
+    versions: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for effect in effects:
+        if isinstance(effect, Started):
+            versions.setdefault(effect.identity, effect.version)
+        elif isinstance(effect, Migrated) and effect.identity in versions:
+            before[effect.identity] = versions[effect.identity]
+            versions[effect.identity] = effect.version
+    return before
+
+
+def _superseding(write: Write, migrating: frozenset[str]) -> Write:
+    if isinstance(write, Withdraw) and write.thing.run in migrating:
+        return replace(write, reason=Withdrawal.SUPERSEDED)
+    return write
 
 
 def _noted(effect: AnyEffect, own: Own) -> bool:
     return isinstance(effect, Started) and effect.identity in own.runs
 
 
-def _rendering(
-    site: Policies, pack: Pack, record: Record, own: Own, decision: Decision, write: Write, now: datetime
-) -> Rendering:
+class _Setting(Struct, frozen=True):
+    """The circumstances of all writes of one decision; `moved` says from which version a run was migrated."""
+
+    site: Policies
+    pack: Pack
+    record: Record
+    own: Own
+    moved: dict[str, str]
+    now: datetime
+
+
+def _rendering(setting: _Setting, write: Write) -> Rendering:
+    site, record = setting.site, setting.record
     key = write.obligation.key if isinstance(write, Create) else write.thing.key
     case = next((case for case in record.cases if case.id == key.case), None)
     referred = [record.referrals[name] for name in (case.referrals if case else ()) if name in record.referrals]
     return Rendering(
-        now=now,
+        now=setting.now,
         calendar=site.calendar,
         directory=site.directory,
         services=case.services if case else (),
         holders=record_holders(record.person, next(iter(referred), None), _team(record)),
-        runs=own.runs,
-        rows={step.id: step.row for pathway in pack.pathways for step in pathway.steps},
+        runs=setting.own.runs,
+        moved=setting.moved,
+        rows={step.id: step.row for pathway in setting.pack.pathways for step in pathway.steps},
         handed_over=True,
     )
 

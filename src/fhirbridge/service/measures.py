@@ -10,6 +10,7 @@ DIGESTED = Counter("fhirbridge_events_digested_total", "Inbox rows closed", ["ep
 SKIPPED = Counter("fhirbridge_resources_skipped_total", "Resources the service has no use for", ["epr", "type"])
 UNREADABLE = Counter("fhirbridge_resources_unreadable_total", "Resources no fact could be made of", ["epr", "type"])
 DECISIONS = Counter("fhirbridge_decisions_total", "Decisions committed", ["epr"])
+UNCOVERED = Counter("fhirbridge_uncovered_total", "Decisions on patients with a case that no pack is for", ["epr"])
 WRITES = Counter("fhirbridge_writes_total", "Writes decided", ["epr", "type", "verb"])
 DELIVERED = Counter("fhirbridge_deliveries_total", "Outbox rows the EPR accepted", ["epr"])
 DEAD_LETTERS = Counter("fhirbridge_dead_letters_total", "Outbox rows the EPR refused for good", ["epr"])

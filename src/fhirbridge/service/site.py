@@ -13,18 +13,14 @@ from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Epr, Subject
+from fhirbridge.service.assigning import Assigned, Assignment, Editions, no_editions
 
 _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
 _NHS_NUMBER = re.compile(r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b")
 
 
-class Policies(Protocol):
+class Policies(Assigned, Protocol):
     """As much of a site as a decision needs; a dry run has no EPR."""
-
-    @property
-    def packs(self) -> tuple[Pack, ...]:
-        """The policies that apply, in order."""
-        ...
 
     @property
     def calendar(self) -> Calendar:
@@ -40,8 +36,10 @@ class Policies(Protocol):
 class Site(Struct, frozen=True, kw_only=True):
     """An EPR with everything that decides how its patients are treated.
 
-    `packs` are the policies that apply to them, in order. `trust_payload`: believe what a notification carries where
-    the EPR itself cannot be asked for it (an integration engine that only pushes).
+    `packs` are the policies that apply to them, in order; where there are `assignments`, those of the service that a
+    case belongs to instead. `editions` finds the older editions that running pathways stay with. `trust_payload`:
+    believe what a notification carries where the EPR itself cannot be asked for it (an integration engine that only
+    pushes).
     """
 
     epr: Epr
@@ -49,6 +47,8 @@ class Site(Struct, frozen=True, kw_only=True):
     packs: tuple[Pack, ...]
     calendar: Calendar = Calendar()
     directory: Directory = Directory()
+    assignments: tuple[Assignment, ...] = ()
+    editions: Editions = no_editions
     trust_payload: bool = False
 
 

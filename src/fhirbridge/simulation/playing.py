@@ -23,16 +23,22 @@ from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import simulated, simulated_provenance
 from fhirbridge.ports import Known
 from fhirbridge.service.advancing import settle
+from fhirbridge.service.assigning import Assignment, Editions, no_editions
 from fhirbridge.simulation.collecting import Patient, Version
 from fhirbridge.simulation.spreading import Line
 
 
 class DryRun(Struct, frozen=True, kw_only=True):
-    """What a dry run decides with: packs, in order, the calendar and the directory of recipients."""
+    """What a dry run decides with: packs, in order, the calendar and the directory of recipients.
+
+    Where there are `assignments`, the packs are those of the service that a case belongs to.
+    """
 
     packs: tuple[Pack, ...]
     calendar: Calendar
     directory: Directory = Directory()
+    assignments: tuple[Assignment, ...] = ()
+    editions: Editions = no_editions
 
 
 class Written(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Service, Site, said
 from fhirbridge.settings import Settings
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
-from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
+from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of, directory_of, pack_of
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +49,8 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     calendar = calendar_of(settings.zone, settings.holidays)
     names = {name for epr in settings.eprs.values() for name in epr.packs or settings.packs}
     packs = {name: pack_of(name, settings, calendar) for name in sorted(names | set(settings.packs))}
+    assignments = assignments_of(settings, calendar)
+    archive = Archive(settings, calendar)
     time = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
@@ -63,6 +65,8 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 packs=tuple(packs[pack] for pack in one.packs or settings.packs),
                 calendar=calendar,
                 directory=directory_of(mapping),
+                assignments=() if one.packs else assignments,
+                editions=archive,
                 trust_payload=one.trust_payload,
             )
         yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)

@@ -53,7 +53,7 @@ def _provenance(
         write,
         target=thing_reference(obligation.kind, obligation.identity),
         policy=obligation.canonical,
-        why=sentences([*why, said(obligation.because)]),
+        why=sentences([*why, said(obligation.because), _moved(obligation.run, setting)]),
         cited=sources(obligation),
         setting=setting,
     )
@@ -74,6 +74,7 @@ def _withdrawn(write: Withdraw, setting: Rendering) -> Resource:
                 withdrawal_text(write.reason, write.because),
                 f"It was asked for by {rows}" if rows else "",
                 f"Its end is called for by {', '.join(write.clauses)}" if write.clauses else "",
+                _moved(thing.run, setting),
             ]
         ),
         cited=tuple(dict.fromkeys([*write.evidence, *because])) or thing.evidence,
@@ -143,6 +144,10 @@ def _derive(identity: str, kind: str, occasion: Iterable[str]) -> str:
 def _asked(words: str, obligation: Obligation) -> list[str]:
     rows = ", ".join(dict.fromkeys(obligation.clauses))
     return [f"{words} {rows}"] if rows else []
+
+
+def _moved(run: str, setting: Rendering) -> str:
+    return f"Migrated from {setting.moved[run]}" if run in setting.moved else ""
 
 
 def _answered(obligation: Obligation) -> str:

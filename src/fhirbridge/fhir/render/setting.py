@@ -18,7 +18,8 @@ class Rendering(Struct, frozen=True, kw_only=True):
     `now` is the instant of the decision, UTC. `services` are the service keys of the case (they select its team),
     `holders` the role holders that the patient's record names (`record_holders`). `runs` and `rows` (step id to ledger
     row) let a withdrawal cite the policy it was written under; a step that `rows` lacks is cited by its own id.
-    `handed_over` says that a Communication created now counts as sent now.
+    `moved` gives, for a run that was migrated, the version it was on before. `handed_over` says that a Communication
+    created now counts as sent now.
     """
 
     now: datetime
@@ -28,6 +29,7 @@ class Rendering(Struct, frozen=True, kw_only=True):
     holders: Mapping[str, tuple[str, ...]] = {}
     runs: Mapping[str, Started] = {}
     rows: Mapping[str, str] = {}
+    moved: Mapping[str, str] = {}
     handed_over: bool = False
 
     def contacts(self, role: str, patient: str) -> tuple[Contact, ...]:
