@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from fhirbridge.core.answers import ANSWERED
+from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.effects import Kind, Own
 from fhirbridge.core.facts import Source, Task
 from fhirbridge.core.history import History
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.policy import Repeat
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import Ending, contact_cases, happened_at
+from fhirbridge.core.spells import Ending
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.vocabulary import ANSWERED
 
 _JUST_BEFORE = timedelta(microseconds=1)
 
@@ -80,7 +81,7 @@ class Answering:
                 continue
             reference = task.latest.source.reference
             cases = self._record.cases
-            if reference in self._used or scene.course.case.id not in contact_cases(task, self._own, cases):
+            if reference in self._used or scene.course.case.id not in cases_of_task(task, self._own, cases):
                 continue
             self._used.add(reference)
             return _answered(task)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.effects import Own
 from fhirbridge.core.facts import Source
-from fhirbridge.core.spells import Course, contact_cases, happened_at
+from fhirbridge.core.spells import Course
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.vocabulary import NOT_DONE
-
-ANSWERED = frozenset({"completed", "failed", "rejected"})
-"""The R4 statuses of a Task that somebody has answered."""
+from fhirbridge.core.vocabulary import ANSWERED, NOT_DONE
 
 
 def answers(course: Course, record: Record, own: Own, outcomes: frozenset[str]) -> list[tuple[datetime, str, Source]]:
@@ -20,7 +18,7 @@ def answers(course: Course, record: Record, own: Own, outcomes: frozenset[str]) 
     for task in record.tasks:
         outcome = task.latest.outcome
         given = outcome is not None and outcome in outcomes and task.latest.status in ANSWERED
-        if given and outcome is not None and course.case.id in contact_cases(task, own, record.cases):
+        if given and outcome is not None and course.case.id in cases_of_task(task, own, record.cases):
             found.append((happened_at(task), outcome, task.latest.source))
     return sorted(found)
 
@@ -33,7 +31,7 @@ def completed(course: Course, record: Record, own: Own, action: str) -> list[tup
         if action in task.latest.actions
         and task.latest.status == "completed"
         and task.latest.outcome not in NOT_DONE
-        and course.case.id in contact_cases(task, own, record.cases)
+        and course.case.id in cases_of_task(task, own, record.cases)
     )
 
 

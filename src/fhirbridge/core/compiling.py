@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from string import Formatter
 
 from fhirbridge.core import authoring, policy
-from fhirbridge.core.calendar import Calendar, Elapsed, LocalPeriod, WorkingDays, span, spoken
+from fhirbridge.core.calendar import Calendar, Elapsed, LocalPeriod, WorkingDays, span
 from fhirbridge.core.conditions.compiling import ConditionCompiler, SettingValue, mentions_contact, several
 from fhirbridge.core.effects import Kind
 from fhirbridge.core.summary import SUMMARIES
@@ -178,7 +178,6 @@ class _Compiler:
                 action=action,
                 role=role,
                 due=self.conditions.span(due) if due else None,
-                due_words=spoken(due) if due else "",
                 due_from_start=written.due_from == "start",
                 due_by=written.due_by,
                 role_out_of_hours=written.out_of_hours,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from fhirbridge.core.answers import ANSWERED
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Thing
 from fhirbridge.core.facts import Task
@@ -17,6 +16,7 @@ from fhirbridge.core.history import History
 from fhirbridge.core.policy import Act, Step
 from fhirbridge.core.scene import Ask, Scene
 from fhirbridge.core.spells import TOOK_UP, Ending
+from fhirbridge.core.vocabulary import ANSWERED
 
 _SAME_INSTANT = timedelta(seconds=1)
 

@@ -81,14 +81,8 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
     standing = _standing(group)
     counting = [ask for ask in group if ask.standing is standing]
     thing = first.thing
-    dues = [due for ask in counting if (due := _asked_due(ask)) is not None]
-    if thing is not None and thing.due is not None and not any(a.act.due_by or a.due_by_person for a in counting):
-        dues.append(thing.due)
-    due = min(dues, default=first.due)
-    priorities = [ask.act.priority for ask in counting] + ([thing.priority] if thing else [])
     because = tuple(dict.fromkeys(reason for ask in counting for reason in ask.because))
     ordered = sorted(counting, key=lambda ask: ask.step.order)
-    covers = tuple(dict.fromkeys((*(thing.covers if thing else ()), *(of_obligation(ask.key) for ask in group))))
     triggers = first.run.triggers
     settled = next((ask for ask in counting if ask.standing is Standing.ANSWERED), None)
     return Obligation(
@@ -103,8 +97,8 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         standing=standing,
         title=first.step.title,
         description=" ".join(dict.fromkeys(_text(ask, pack) for ask in ordered)),
-        priority=max(priorities, key=_PRIORITIES.index),
-        due=due,
+        priority=_priority(counting, thing),
+        due=_due(counting, thing) or first.due,
         medium=first.act.medium,
         reply_within=first.act.reply_within,
         because=because,
@@ -113,7 +107,7 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         details=tuple(detail for ask in ordered for name in _summaries(ask) for detail in details(name, ask.scene)),
         triggers=triggers,
         stated=tuple(stated(source, first.scene.record) for source in triggers),
-        covers=covers,
+        covers=_covers(group, thing),
         plan=plans.of(group),
         points=plans.points(group) if first.act.kind is Kind.CARE_PLAN else (),
         activities=plans.activities(group) if first.act.kind is Kind.CARE_PLAN else (),
@@ -122,6 +116,24 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         answer=settled.settled_by if settled else None,
         outcome=settled.answer.outcome if settled and settled.answer else None,
     )
+
+
+def _due(counting: list[Ask], thing: Thing | None) -> datetime | None:
+    """The earliest deadline of those that count, and the written one unless something else than time moves it."""
+    dues = [due for ask in counting if (due := _asked_due(ask)) is not None]
+    if thing is not None and thing.due is not None and not any(a.act.due_by or a.due_by_person for a in counting):
+        dues.append(thing.due)
+    return min(dues, default=None)
+
+
+def _priority(counting: list[Ask], thing: Thing | None) -> str:
+    priorities = [ask.act.priority for ask in counting] + ([thing.priority] if thing else [])
+    return max(priorities, key=_PRIORITIES.index)
+
+
+def _covers(group: list[Ask], thing: Thing | None) -> tuple[str, ...]:
+    """The identities of all asks that were ever joined into this one."""
+    return tuple(dict.fromkeys((*(thing.covers if thing else ()), *(of_obligation(ask.key) for ask in group))))
 
 
 def _asked_due(ask: Ask) -> datetime | None:

@@ -34,7 +34,6 @@ class Act(Struct, frozen=True):
     action: str
     role: str
     due: Span | None
-    due_words: str
     due_from_start: bool
     due_by: str | None
     role_out_of_hours: str | None

@@ -13,15 +13,16 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.cases import Case, Visit
-from fhirbridge.core.effects import Own, Thing, Withdrawal
+from fhirbridge.core.effects import Own, Withdrawal
 from fhirbridge.core.facts import AppointmentState, Encounter, Source, Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
 from fhirbridge.core.messages import about, check_ins, sent_at
 from fhirbridge.core.signals import SignalSpan, discharged_at
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.vocabulary import CONTACT_MADE, CONTACTS_PATIENT
+from fhirbridge.core.vocabulary import ANSWERED, CONTACT_MADE, CONTACTS_PATIENT
 
 AT_START = "start"
 """The scope of the spell that begins with the case itself."""
@@ -35,7 +36,6 @@ TOOK_UP = frozenset(
 """States of an appointment that was made and not cancelled."""
 
 _SAID = frozenset({"completed", "in-progress"})
-_ANSWERED = frozenset({"completed", "failed", "rejected"})
 
 
 class Sign(StrEnum):
@@ -144,43 +144,8 @@ class Course(Struct, frozen=True):
     changes_at: datetime | None
 
 
-def contact_cases(task: History[Task], own: Own, cases: tuple[Case, ...]) -> frozenset[str]:
-    """The cases in which a Task of the EPR counts: its obligation's, those it names, the oldest it answers, or all."""
-    fact = task.latest
-    if fact.obligation is not None:
-        thing = own.things.get(fact.obligation)
-        return _called(thing.key.case, cases) if thing else frozenset()
-    named = {case.id for case in cases if case.named_in(fact.about)}
-    if named:
-        return frozenset(named)
-    if len(cases) == 1:
-        return frozenset({cases[0].id})
-    happened = happened_at(task)
-    asked = [t for t in own.things.values() if _open_then(t, fact.actions, happened)]
-    if asked:
-        oldest = min(asked, key=lambda t: (t.since, t.identity)).key.case
-        return _called(oldest, cases)
-    return frozenset(case.id for case in cases if case.open_at(happened)) or frozenset(case.id for case in cases)
-
-
-def _called(name: str, cases: tuple[Case, ...]) -> frozenset[str]:
-    """The cases with that name; all of them where it is the patient's own."""
-    named = frozenset(case.id for case in cases if name in case.names)
-    return named or frozenset(case.id for case in cases)
-
-
-def happened_at(task: History[Task]) -> datetime:
-    """When the Task was answered: its execution's end, else when its present state became known."""
-    return task.latest.happened or task.since
-
-
-def _open_then(thing: Thing, actions: tuple[str, ...], at: datetime) -> bool:
-    gone = earliest((thing.withdrawn, thing.completed))
-    return thing.key.action in actions and thing.since <= at and (gone is None or at <= gone)
-
-
 def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
-    """Cut the case into spells, as known at `now`; `late` as for `timeline.clock`."""
+    """Cut the case into spells, as known at `now`; `late` as for `history.clock`."""
     closed = _closed(case, record, now, late)
     horizon = closed.at if closed else now
     misses = [_miss(v, late) for v in case.missed]
@@ -243,7 +208,7 @@ def _signs(case: Case, record: Record, own: Own, until: datetime, *, only_last: 
         if said and about(fact, case, record.cases):
             signs.append(Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
     for task in record.tasks:
-        if _is_contact(task.latest) and case.id in contact_cases(task, own, record.cases):
+        if _is_contact(task.latest) and case.id in cases_of_task(task, own, record.cases):
             signs.append(_contact(task))
     by_instant: dict[datetime, Ending] = {}
     for sign in sorted(signs, key=lambda s: (s.at, s.sign, s.anchor)):
@@ -263,7 +228,7 @@ def _contact(task: History[Task]) -> Ending:
 
 
 def _is_contact(fact: Task) -> bool:
-    return fact.status in _ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
+    return fact.status in ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
 
 
 def _spells(

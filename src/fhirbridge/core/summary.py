@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fhirbridge.core.answers import answers
+from fhirbridge.core.attribution import happened_at
 from fhirbridge.core.conditions.endings import SharingPermitted
 from fhirbridge.core.conditions.risk import risk
 from fhirbridge.core.decision import Detail
@@ -16,7 +17,6 @@ from fhirbridge.core.facts import Source
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import happened_at
 from fhirbridge.core.vocabulary import CONTACTS_PATIENT, OUTCOMES
 
 _MISSING = "not held in the record"

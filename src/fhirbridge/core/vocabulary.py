@@ -64,6 +64,9 @@ OUTCOMES = frozenset(
     }
 )
 
+ANSWERED = frozenset({"completed", "failed", "rejected"})
+"""The R4 statuses of a Task that somebody has answered, if only by refusing it."""
+
 CONTACTS_PATIENT = frozenset(
     {"contact-patient", "contact-patient-devices", "unannounced-visit", "send-check-in-message"}
 )

@@ -9,12 +9,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from fhirbridge.core.attribution import happened_at
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
 from fhirbridge.core.signals import SignalSpan
-from fhirbridge.core.spells import happened_at
 
 
 def spans(scene: Scene, codes: frozenset[str]) -> list[SignalSpan]:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.conditions.circumstances import next_change
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import contact_cases, happened_at
 from fhirbridge.core.vocabulary import NO_RISK_SIGNALS, RISK_SIGNALS
 
 _MOMENT = timedelta(microseconds=1)
@@ -130,5 +130,5 @@ def _confirmed(scene: Scene) -> list[tuple[datetime, str, Source]]:
         and task.latest.status == "completed"
         and "confirm-pathway" in task.latest.actions
         and scene.scope.start < happened_at(task) <= scene.ref
-        and scene.course.case.id in contact_cases(task, scene.own, scene.record.cases)
+        and scene.course.case.id in cases_of_task(task, scene.own, scene.record.cases)
     ]
