@@ -16,7 +16,7 @@ from fhirbridge.casebook import forms
 from fhirbridge.casebook.case import Case, Entry
 from fhirbridge.casebook.chart import Chart
 from fhirbridge.casebook.times import instant
-from fhirbridge.casebook.words import ANSWER, expand
+from fhirbridge.casebook.verbs import ANSWER, expand
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.policy import Pack

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fhirbridge.casebook.case import Case, Entry, Wanted
 from fhirbridge.casebook.times import instant, parsed
-from fhirbridge.casebook.words import ANSWER, ANSWER_KEYS, VERBS
+from fhirbridge.casebook.verbs import ANSWER, ANSWER_KEYS, VERBS
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.located_yaml import Spot, load

@@ -1,14 +1,11 @@
 """The words that open a line of a record → what each makes: a FHIR R4 resource, or a new version of an earlier one.
 
-`VERBS` is the vocabulary: for each word its function, and which other keys the line may have.
+One function for each; `verbs` says which word is which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-
-from msgspec import Struct
 
 from fhirbridge.casebook import forms
 from fhirbridge.casebook.case import Entry
@@ -28,22 +25,6 @@ _STATES = {
     "withdrawn": "entered-in-error",
 }
 _CANCELLED = {"cancelled by patient": "patient", "cancelled by provider": "provider", "cancelled": ""}
-
-
-class Verb(Struct, frozen=True):
-    """What a line that opens with this word does; `keys` are the details it may carry."""
-
-    make: Callable[[Chart, Entry], Resource]
-    keys: frozenset[str]
-
-
-def expand(chart: Chart, entry: Entry) -> Resource:
-    """The version that a line makes.
-
-    Raises:
-        ConfigurationError: the line names something that does not exist; `file:line` and the remedy are named.
-    """
-    return chart.add(VERBS[entry.verb].make(chart, entry), entry.known)
 
 
 # --- appointments and contacts ---------------------------------------------------------------
@@ -285,43 +266,3 @@ def _one_of(spot: Spot, allowed: frozenset[str], what: str) -> str:
 
 def _several(spot: Spot) -> list[Spot]:
     return spot.sequence() if spot.is_sequence() else [spot]
-
-
-def _verb(make: Callable[[Chart, Entry], Resource], *keys: str) -> Verb:
-    return Verb(make, frozenset(keys))
-
-
-_BOOKING = ("from", "service", "minutes")
-
-VERBS: dict[str, Verb] = {
-    "missed": _verb(appointment, *_BOOKING),
-    "attended": _verb(appointment, *_BOOKING),
-    "arrived": _verb(appointment, *_BOOKING),
-    "booked": _verb(appointment, *_BOOKING),
-    "cancelled": _verb(appointment, "by", *_BOOKING),
-    "corrected": _verb(corrected, "to", "start"),
-    "encounter": _verb(encounter, "of", "episode", "status"),
-    "stay": _verb(stay, "episode", "until"),
-    "visit": _verb(visit, "as"),
-    "episode": _verb(episode, "setting", "service", "from", "status", "until"),
-    "discharge-date": _verb(discharge_date, "is"),
-    "reopened": _verb(reopened),
-    "discharged": _verb(discharged),
-    "referral": _verb(referral, "priority", "by", "signal"),
-    "signal": _verb(signal, "as", "until"),
-    "ended": _verb(ended),
-    "family": _verb(family, "as", "born", "reachable", "until"),
-    "child": _verb(family, "as", "born", "reachable", "until"),
-    "consent": _verb(consent, "as", "until"),
-    "patient": _verb(patient, "born", "gp"),
-    "died": _verb(died),
-    "task": _verb(task, "as", "outcome", "status", "about"),
-    "message": _verb(message, "as", "about", "category"),
-    "withdrawn": _verb(withdrawn),
-    "resource": _verb(raw),
-}
-"""The words that can open a line, besides `ANSWER`."""
-
-ANSWER = "answer"
-"""Opens a line in which staff answer a Task that the service wrote: `answer: contact-patient, outcome: no-answer`."""
-ANSWER_KEYS = frozenset({"outcome", "status", "to", "due"})

@@ -6,13 +6,14 @@ set to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 
 from fhirbridge.core import authoring
 from fhirbridge.core.codes import in_words
+from fhirbridge.core.wording import listed, quoted, several, signals
 
 Both = tuple[str, str]
 """How a condition is said, and how its contrary is."""
@@ -46,27 +47,6 @@ def saying(voice: Voice, name: str, value: Any) -> Both:
     return both if value is not False else (both[1], both[0])
 
 
-def listed(parts: Iterable[str], word: str, comma: str = ", ") -> str:
-    """The parts as a list in a sentence: "a, b or c"; none twice."""
-    *most, last = dict.fromkeys(parts)
-    before_last = f"{comma}{word} " if comma == "; " else f" {word} "
-    return f"{comma.join(most)}{before_last}{last}" if most else last
-
-
-def several(given: tuple[str, ...] | str) -> tuple[str, ...]:
-    """One or several codes as a tuple."""
-    return ((given,) if given else ()) if isinstance(given, str) else given
-
-
-def signals(codes: tuple[str, ...] | str) -> str:
-    """Signals by name: "the signal “immediate risk”"."""
-    return "the signal " + listed(map(_quoted, several(codes)), "or")
-
-
-def _quoted(code: str) -> str:
-    return f"“{in_words(code)}”"
-
-
 # --- conditions that are said in their own way -------------------------------------------------------
 
 
@@ -80,12 +60,12 @@ def _missed(voice: Voice, value: authoring.Missed) -> Both:
 
 def _outcome(voice: Voice, value: authoring.OutcomeOf) -> Both:
     ends = [_ENDS[word] for word in several(value.is_) if word in _ENDS]
-    came_to = [_quoted(word) for word in several(value.is_) if word not in _ENDS]
+    came_to = [quoted(word) for word in several(value.is_) if word not in _ENDS]
     positive = listed([*ends, *([f"came to {listed(came_to, 'or')}"] if came_to else [])], "or")
     if voice.brief:
         return f"it {positive}", f"nothing on record says that it {positive}"
     of = listed(map(voice.step, several(value.of)), "or")
-    task = f"the task {_quoted(value.action)} of {of}" if value.action else of
+    task = f"the task {quoted(value.action)} of {of}" if value.action else of
     return f"{task} {positive}", f"nothing on record says that {task} {positive}"
 
 
@@ -110,9 +90,9 @@ def _passed(voice: Voice, value: authoring.Passed) -> Both:
 
 def _contact(_: Voice, value: authoring.Contact) -> Both:
     attends = (" or attends", " nor attends") if value.or_attended else ("", "")
-    how = f" with the outcome {_quoted(value.outcome)}" if value.outcome else ""
+    how = f" with the outcome {quoted(value.outcome)}" if value.outcome else ""
     if value.without:
-        how += f" other than with {listed(map(_quoted, value.without), 'or')}"
+        how += f" other than with {listed(map(quoted, value.without), 'or')}"
     who = "the patient is"
     return f"{who} back in contact{attends[0]}{how}", f"{who} not back in contact{attends[1]}{how}"
 
@@ -184,7 +164,7 @@ def _period(positive: str, negative: str) -> Callable[[Voice, str], Both]:
 
 def _idle(voice: Voice, value: authoring.Idle) -> Both:
     time = voice.period(value.time)
-    done = f", nor the task {_quoted(value.or_done)} done" if value.or_done else ""
+    done = f", nor the task {quoted(value.or_done)} done" if value.or_done else ""
     happened = f"something was attended or booked within the last {time}"
     return f"nothing was attended and nothing booked for {time}{done}", happened
 
@@ -193,7 +173,7 @@ def _code(positive: str, negative: str) -> Callable[[Voice, Any], Both]:
     """`{}` stands for the code or codes."""
 
     def say(_: Voice, value: tuple[str, ...] | str) -> Both:
-        words = listed(map(_quoted, several(value)), "or")
+        words = listed(map(quoted, several(value)), "or")
         return positive.format(words), negative.format(words)
 
     return say

@@ -17,7 +17,8 @@ from msgspec.structs import fields
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
 from fhirbridge.core.calendar import spoken
 from fhirbridge.core.codes import in_words
-from fhirbridge.core.sayings import listed, saying, signals
+from fhirbridge.core.sayings import saying
+from fhirbridge.core.wording import listed, signals
 from fhirbridge.errors import ConfigurationError
 
 _LOGIC = frozenset({"all", "any", "not_"})

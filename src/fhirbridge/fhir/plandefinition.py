@@ -17,8 +17,8 @@ import msgspec
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
 from fhirbridge.core.calendar import Elapsed, LocalPeriod, Span, span
 from fhirbridge.core.codes import display
-from fhirbridge.core.sayings import several
 from fhirbridge.core.sentences import Phrase, Sentences, said
+from fhirbridge.core.wording import several
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.terminology import computable

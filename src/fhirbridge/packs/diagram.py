@@ -17,8 +17,8 @@ from msgspec.structs import fields
 
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
 from fhirbridge.core.codes import display, in_words
-from fhirbridge.core.sayings import listed, several
 from fhirbridge.core.sentences import Sentences, atoms, children, said
+from fhirbridge.core.wording import listed, several
 
 _BOX, _LABEL, _GAP, _MARGIN, _PILL = 236, 168, 18, 12, 92
 _LINE, _PAD = 15, 9

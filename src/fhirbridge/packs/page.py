@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Setting, Step
 from fhirbridge.core.codes import display, in_words
-from fhirbridge.core.sayings import listed, several
 from fhirbridge.core.sentences import Joined, Phrase, Sentences, said
+from fhirbridge.core.wording import listed, several
 from fhirbridge.packs.diagram import draw
 
 _ENDS = {

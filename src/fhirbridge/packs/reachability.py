@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
-from fhirbridge.core.sayings import several
 from fhirbridge.core.sentences import atoms
+from fhirbridge.core.wording import several
 
 _WITH_SPELL = frozenset({"spell", "signal-in-spell"})
 """What a pathway is anchored on that missed appointments belong to."""
