@@ -1,4 +1,7 @@
-"""One act of one step → its asks: one, one more after each answer, or one in each period; and where each stands."""
+"""One act of one step → its asks: one, one more after each answer, or one in each period; and where each stands.
+
+What was written for an ask is found by `things`, its due date by `deadlines`, and what answers it by `answering`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Key, Kind, Own, Withdrawal
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.identity import of_obligation
-from fhirbridge.core.policy import Act, Pack, Repeat, Step
+from fhirbridge.core.policy import Act, Every, Pack, Repeat, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
 from fhirbridge.core.spells import REASONS, Ending, Sign, spell_of
 from fhirbridge.core.things import Things
@@ -45,7 +48,7 @@ class Desk:
     def asks(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
         """What this act asks for since the finding's instant: once, again after an answer, or every so often."""
         if step.every is not None:
-            return self._recurring(scene, run, step, act, finding)
+            return self._recurring(scene, run, step, act, finding, step.every)
         repeat = step.repeat
         spell = (step.id, act.role, scene.course.case.id, spell_of(scene.scope.name))
         sent = self._asked[spell]
@@ -74,12 +77,9 @@ class Desk:
             return self._answering.unprompted(scene, run, repeat, answer.at)
         return 0, scene.calendar.after(answer.at, repeat.after)
 
-    def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
+    def _recurring(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding, every: Every) -> list[Ask]:
         """One ask for each period up to the present one; what lapsed has passed on to the next."""
-        every = step.every
         asks: list[Ask] = []
-        if every is None:
-            return asks
         ending = _ending(scene, run, step, act)
         anchor = run.scope.start if run.scope.whole_case else run.since
         since = scene.calendar.after(anchor, times(every.period, every.first - 1))
@@ -156,6 +156,7 @@ class Desk:
         )
 
     def _stand(self, ask: Ask, scene: Scene, ending: Ending | None) -> None:
+        """Settle whether it is answered, ended or open: an answer counts more than any end."""
         if ask.answer is not None:
             ask.standing = Standing.ANSWERED
             own = self._answering.ours.get(ask.identity)

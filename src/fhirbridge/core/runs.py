@@ -49,7 +49,7 @@ class Runs:
         return min((at for at in (*self._wakes, *self._desk.wakes) if at > self.now), default=None)
 
     def wake(self, at: datetime | None) -> None:
-        """Look again at that instant, unless it has passed."""
+        """Something may change by itself at that instant, if one is given."""
         if at is not None:
             self._wakes.add(at)
 
