@@ -51,6 +51,8 @@ COMMANDS = (
 
 OF_POLICY = (
     Deferred("diff", "fhirbridge.cli.diff", "Show who would get what instead under another pack. Writes nothing."),
+    Deferred("lint", "fhirbridge.cli.policy_lint", "Find what is wrong with packs before a patient meets it."),
+    Deferred("migrate", "fhirbridge.cli.migrate", "Move running pathways to the edition of their pack now in force."),
 )
 """Those of the group `policy` that need more than a pack."""
 

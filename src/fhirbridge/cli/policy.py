@@ -12,13 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fhirbridge.cli.deferred import PolicyCommands
-from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.output import say
 from fhirbridge.cli.policy_page import told
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.errors import SenderError
 from fhirbridge.generate import as_bytes, place, resources
-from fhirbridge.packs.lint import Flaw, lint
 from fhirbridge.packs.loading import load_pack, pack_path, read_pack, shipped_packs
 from fhirbridge.packs.page import describe, html
 
@@ -43,20 +42,6 @@ def list_packs(as_json: AsJson = False) -> None:
     console = Console()
     for pack in packs:
         console.print(_table(pack))
-
-
-@policy.command("lint")
-def lint_packs(names: Names = None, as_json: AsJson = False) -> None:
-    """Find what is wrong with packs before a patient meets it; exit status 1 where something is."""
-    flaws = [flaw for name in names or shipped_packs() for flaw in lint(pack_path(name))]
-    if as_json:
-        sys.stdout.buffer.write(as_bytes([_fields(flaw) for flaw in flaws]))
-    else:
-        for flaw in flaws:
-            print(_line(flaw))
-        say(f"{len(flaws)} findings." if flaws else "Nothing found.")
-    if flaws:
-        raise typer.Exit(FOUND)
 
 
 @policy.command("show")
@@ -93,12 +78,6 @@ def _put(file: Path, content: bytes) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise SenderError(f"cannot be written: {error.strerror}", place=str(file)) from None
-
-
-def _line(flaw: Flaw) -> str:
-    step = f" {flaw.step}:" if flaw.step else ""
-    what = flaw.what if flaw.what.endswith((".", "!", "?")) else f"{flaw.what}."
-    return f"{flaw.place}:{step} {what[:1].upper() + what[1:]} {flaw.remedy}"
 
 
 def _described(pack: Pack) -> dict[str, Any]:

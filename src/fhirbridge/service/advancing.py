@@ -32,6 +32,9 @@ from fhirbridge.service.site import Policies, Site, said, shown
 
 MOST_ROUNDS = 20
 
+_OF_THE_RECORD = frozenset({Withdrawal.CORRECTED, Withdrawal.DECEASED})
+"""Reasons that hold whatever policy applies."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -140,7 +143,7 @@ def moved_from(effects: Iterable[AnyEffect]) -> dict[str, str]:
 
 
 def _superseding(write: Write, migrating: frozenset[str]) -> Write:
-    if isinstance(write, Withdraw) and write.thing.run in migrating:
+    if isinstance(write, Withdraw) and write.thing.run in migrating and write.reason not in _OF_THE_RECORD:
         return replace(write, reason=Withdrawal.SUPERSEDED)
     return write
 

@@ -84,7 +84,7 @@ def _assigned(
         pack = compiled.get(key) or load_pack(name, overrides=overrides, calendar=calendar, risk_when_unrecorded=risk)
     except ConfigurationError as error:
         place = f"services.{service.name}.{'overrides' if overrides else 'packs'}"
-        raise ConfigurationError(str(error).removeprefix("--pack: "), place=place) from error
+        raise ConfigurationError(error.message, place=place) from error
     return compiled.setdefault(key, pack)
 
 
