@@ -15,6 +15,7 @@ from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import founded, no_longer_stands
+from fhirbridge.core.vocabulary import PRIORITIES
 
 ACTION = "correction-notice"
 
@@ -69,7 +70,7 @@ def _correction(pack: Pack, record: Record, things: list[Thing]) -> Obligation:
         standing=Standing.OPEN,
         title="Correct what was told",
         description=f"This corrects what you were told: {', '.join(titles)}. {wrong} Please disregard what was said.",
-        priority=max((t.priority for t in things), key=("routine", "urgent", "asap", "stat").index),
+        priority=max((t.priority for t in things), key=PRIORITIES.index),
         because=because,
         evidence=tuple(record.sources[s.reference].latest.source for s in gone) or first.evidence,
         trigger=record.sources[gone[0].reference].latest.source if gone else None,

@@ -20,8 +20,7 @@ from fhirbridge.core.scene import Ask
 from fhirbridge.core.spells import Miss
 from fhirbridge.core.summary import SUMMARIES, details, told
 from fhirbridge.core.unfounded import stated
-
-_PRIORITIES = ("routine", "urgent", "asap", "stat")
+from fhirbridge.core.vocabulary import PRIORITIES
 
 
 def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
@@ -128,7 +127,7 @@ def _due(counting: list[Ask], thing: Thing | None) -> datetime | None:
 
 def _priority(counting: list[Ask], thing: Thing | None) -> str:
     priorities = [ask.act.priority for ask in counting] + ([thing.priority] if thing else [])
-    return max(priorities, key=_PRIORITIES.index)
+    return max(priorities, key=PRIORITIES.index)
 
 
 def _covers(group: list[Ask], thing: Thing | None) -> tuple[str, ...]:

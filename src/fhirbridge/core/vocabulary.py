@@ -64,6 +64,9 @@ OUTCOMES = frozenset(
     }
 )
 
+PRIORITIES = ("routine", "urgent", "asap", "stat")
+"""R4's request priorities, the least first (https://hl7.org/fhir/R4/valueset-request-priority.html)."""
+
 ANSWERED = frozenset({"completed", "failed", "rejected"})
 """The R4 statuses of a Task that somebody has answered, if only by refusing it."""
 

@@ -59,11 +59,10 @@ from fhirbridge.core.conditions.progress import (
 )
 from fhirbridge.core.conditions.risk import RiskIs, RiskSettled, RiskWhenMissed
 from fhirbridge.core.policy import Condition
-from fhirbridge.core.vocabulary import OUTCOMES, RISK_SIGNALS, SETTINGS, SIGNALS
+from fhirbridge.core.vocabulary import OUTCOMES, PRIORITIES, RISK_SIGNALS, SETTINGS, SIGNALS
 from fhirbridge.errors import ConfigurationError
 
 SettingValue = str | int
-PRIORITIES = frozenset({"routine", "urgent", "asap", "stat"})
 EPISODE_STATES = frozenset({"planned", "waitlist", "active", "onhold", "finished", "cancelled"})
 RISK_STATES = frozenset({"identified", "none", "unknown", "contradictory"})
 
@@ -106,7 +105,7 @@ class ConditionCompiler:
         if when.in_receipt is not None:
             yield _either(InReceipt(), when.in_receipt)
         if when.referral:
-            yield ReferralIs(self.codes(when.referral, PRIORITIES, "request priority"))
+            yield ReferralIs(self.codes(when.referral, frozenset(PRIORITIES), "request priority"))
         yield from self._about_risk(when)
         if when.child is not None:
             yield _either(ChildInvolved(), when.child)
