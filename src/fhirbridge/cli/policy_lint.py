@@ -48,7 +48,14 @@ def _assigned(config: Path) -> list[Flaw]:
     try:
         found = lint_assignments(read_settings(config))
     except ConfigurationError as error:
-        return [Flaw(f"{config}: {error.place}", "", error.message, "Nothing can be decided until it is put right.")]
+        return [
+            Flaw(
+                f"{config}: {error.place}",
+                "",
+                f"this is refused: {error.message}",
+                "Nothing can be decided until it is put right.",
+            )
+        ]
     return [replace(flaw, place=f"{config}: {flaw.place}") for flaw in found]
 
 

@@ -55,7 +55,7 @@ def _overlaps(place: str, packs: Sequence[Pack]) -> Iterator[Flaw]:
             yield Flaw(
                 place,
                 f"{mine[asked]} and {theirs[asked]}",
-                f"{one.name} and {other.name} both ask for {kind} {action}{of}: somebody could be asked twice",
+                f"the packs {one.name} and {other.name} both ask for {kind} {action}{of}: two obligations",
                 "Assign one of them to these cases, or make one pack of both.",
             )
 
