@@ -23,7 +23,7 @@ from fhirbridge.settings import Settings
 from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, collect
 from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of
-from tests.unit.simulated_record import Resource, answer, coded, twice_missed
+from tests.unit.simulated_record import Resource, answer, appointment, coded, twice_missed
 
 NAME = "rdash-disengagement"
 CALENDAR = calendar_of("Europe/London", "ENG")
@@ -31,6 +31,7 @@ MAPPING = Mapping.load("uk-core", [folder("mappings")])
 PACK = load_pack(NAME, calendar=CALENDAR)
 LATER = replace(load_pack(NAME, calendar=CALENDAR, overrides={"routine-phone": "3WD"}), version="99.0.0")
 NOW = datetime(2026, 1, 26, 12, tzinfo=UTC)
+AGAIN = datetime(2026, 2, 9, 12, tzinfo=UTC)
 NEXT = datetime(2026, 1, 27, 12, tzinfo=UTC)
 
 
@@ -67,6 +68,16 @@ def versions(settled: Settled) -> set[str]:
 
 
 NORTH = Assignment(name="north", keys=frozenset({"Organization/north"}), packs=(PACK,))
+
+
+def missed_again() -> list[Resource]:
+    """The patient came back, and then missed two more."""
+    return [
+        *record_of("Organization/north"),
+        appointment("p1-3", "p1", "fulfilled", "2026-01-28T10:00:00Z", "2026-01-28T11:00:00Z"),
+        appointment("p1-4", "p1", "noshow", "2026-02-02T10:00:00Z", "2026-02-02T11:00:00Z"),
+        appointment("p1-5", "p1", "noshow", "2026-02-09T10:00:00Z", "2026-02-09T11:00:00Z"),
+    ]
 
 
 # --- packs by service ------------------------------------------------------------------------------------
@@ -135,6 +146,15 @@ def test_what_runs_goes_on_where_the_case_is_no_longer_the_service_s() -> None:
     assert written(answered)
 
 
+def test_nothing_new_starts_where_the_case_is_no_longer_the_service_s() -> None:
+    first = settle(assigned(NORTH), known(record_of("Organization/north")), NOW)
+    elsewhere = assigned(replace(NORTH, keys=frozenset({"Organization/south"})))
+
+    later = settle(elsewhere, known(missed_again(), first.effects), AGAIN)
+
+    assert versions(later) == set()
+
+
 # --- versions --------------------------------------------------------------------------------------------
 
 
@@ -156,6 +176,14 @@ def test_a_running_pathway_stays_on_the_edition_it_started_with() -> None:
     assert written(answered)
     policies = {policy for row in answered.outgoing if row.provenance for policy in row.provenance["policy"]}
     assert policies == {PACK.canonical}
+
+
+def test_what_starts_later_follows_the_later_version() -> None:
+    first = settle(everywhere(PACK), known(record_of("Organization/north")), NOW)
+
+    later = settle(everywhere(LATER, editions=lambda run, risk: PACK), known(missed_again(), first.effects), AGAIN)
+
+    assert versions(later) == {LATER.version}
 
 
 def test_other_settings_are_another_edition() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.policy import Pack
 from fhirbridge.doctor.asking import let_in, reach
 from fhirbridge.doctor.configured import means_of, of_directory, of_settings
 from fhirbridge.doctor.findings import Examination, Finding
@@ -11,7 +13,7 @@ from fhirbridge.fhir.capability import Capability, feeds_for, writes_for
 from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.wiring.eprs import epr_of, mapping_of
-from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
+from fhirbridge.wiring.policies import assignments_of, calendar_of, directory_of, pack_of
 
 _FIRST = ("Appointment", "Encounter", "EpisodeOfCare", "Patient")
 
@@ -28,7 +30,7 @@ async def examine(name: str, settings: Settings) -> Examination:
         raise NotKnown(f"no EPR is configured under the name {name[:60]!r}; configured: {known}", place="--epr")
     one = settings.eprs[name]
     calendar = calendar_of(settings.zone, settings.holidays)
-    packs = [pack_of(pack, settings, calendar) for pack in one.packs or settings.packs]
+    packs = _packs(settings, one, calendar)
     mapping = mapping_of(name, one)
     ours = list(of_directory(packs, directory_of(mapping)))
     types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
@@ -39,6 +41,14 @@ async def examine(name: str, settings: Settings) -> Examination:
         readable = [kind for kind in types if capability.offer(kind).can("read")]
         entry = await let_in(epr, readable, means_of(one), capability.security)
     return _examined(name, settings, one, capability, types, [*ours, reached, *entry])
+
+
+def _packs(settings: Settings, one: EprSettings, calendar: Calendar) -> list[Pack]:
+    """Every pack that its patients can meet, each edition once."""
+    if settings.services and not one.packs:
+        found = {id(pack): pack for each in assignments_of(settings, calendar) for pack in each.packs}
+        return list(found.values())
+    return [pack_of(pack, settings, calendar) for pack in one.packs or settings.packs]
 
 
 def _examined(
