@@ -60,7 +60,7 @@ class Runs:
         self.wake(finding.changes_at)
         over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
         run = self._run(pathway, scene, finding) if finding.holds and not over else None
-        if run is None or not self._is_ours(run):
+        if run is None or not self._is_ours(run, follows=bool(runs) or scope.overdue is not None):
             return False
         runs.append(run)
         self.all.append((each, run))
@@ -128,10 +128,12 @@ class Runs:
             steps={},
         )
 
-    def _is_ours(self, run: Run) -> bool:
-        """Whether the run belongs to this edition of the pack: it was started with it, or is new."""
+    def _is_ours(self, run: Run, *, follows: bool) -> bool:
+        """Whether it belongs to this edition of the pack: it was started with it, follows what was, or is new."""
         started = self.own.runs.get(run.identity)
-        return self._starts if started is None else self.pack.is_edition(started)
+        if started is None:
+            return self._starts or follows
+        return self.pack.is_edition(started)
 
     def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
         """The end of the signal it is about, or what the pathway itself says ends its runs, if that has come."""
