@@ -1,17 +1,19 @@
-"""`report`: the quarterly compliance report, from the service's own store or from files of records."""
+"""`report`: compliance, the safeguarding register and caseloads, from the service's store or from files of records."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import typer
+from msgspec import Struct
 
 from fhirbridge.adapters.store.everyone import everyone
 from fhirbridge.cli.output import progress, say
@@ -19,12 +21,32 @@ from fhirbridge.cli.simulate import instant
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.reporting import FORMATS, Duty, Period, duties, quarter
+from fhirbridge.reporting import (
+    CASELOAD_FORMATS,
+    FORMATS,
+    REGISTER_FORMATS,
+    Coordinated,
+    Duty,
+    Period,
+    Person,
+    Seen,
+    caseload,
+    coordinated,
+    duties,
+    limit_of,
+    quarter,
+    register,
+    registered,
+)
 from fhirbridge.reporting import report as reported
 from fhirbridge.settings import read_settings
 from fhirbridge.shipped import folder
-from fhirbridge.simulation import DryRun, Line, Patient, Yield, played, spread
+from fhirbridge.simulation import DryRun, Line, Patient, Written, Yield, played, spread
 from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
+
+Found = TypeVar("Found", bound=Struct)
+Look = Callable[[Seen, datetime], Iterable[Found]]
+"""What a report takes from one patient, as known at an instant."""
 
 
 class Format(StrEnum):
@@ -35,13 +57,55 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Kind(StrEnum):
+    """What can be reported."""
+
+    COMPLIANCE = "compliance"
+    REGISTER = "safeguarding-register"
+    CASELOAD = "caseload"
+
+
+_PACKS = {
+    Kind.COMPLIANCE: "rdash-disengagement",
+    Kind.REGISTER: "solitary-confinement",
+    Kind.CASELOAD: "twelve-point-discharge",
+}
+"""The policy that asks for each kind of report."""
+
+_OF_STORE = ("People for whom the service never did anything are not looked at.",)
+
+
+class _Origin(Struct, frozen=True, kw_only=True):
+    """Where the report takes its patients from: files read with a mapping, else the store; and as known when."""
+
+    pack: Pack
+    url: str
+    inputs: tuple[Path, ...]
+    mapping: str
+    until: datetime | None
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """What cannot be told because of where the patients come from."""
+        return () if self.inputs else _OF_STORE
+
+
 def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
-    pack: Annotated[str, typer.Option(metavar="NAME", help="The policy to report on.")] = "rdash-disengagement",
+    kind: Annotated[Kind, typer.Option(help="What to report.")] = Kind.COMPLIANCE,
+    pack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The policy to report on; if not given the one that asks for it.")
+    ] = None,
     in_quarter: Annotated[
-        str | None, typer.Option("--quarter", metavar="QUARTER", help="e.g. 2026-Q1, January to March.")
+        str | None, typer.Option("--quarter", metavar="QUARTER", help="Of compliance: e.g. 2026-Q1, January to March.")
     ] = None,
     first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="Or the first day.")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="And the last day.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of caseload: most people for one coordinator; else the policy's setting `caseload`, else 15."
+        ),
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", metavar="INPUT", help="Records to simulate instead of the service's store; repeat."),
@@ -51,37 +115,81 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ] = None,
     mapping: Annotated[str, typer.Option(metavar="NAME", help="How to read the records of --input.")] = "uk-core",
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
-    written_as: Annotated[Format, typer.Option("--format", help="A page with charts, a table, or data.")] = Format.HTML,
+    written_as: Annotated[Format, typer.Option("--format", help="A page with tables, a table, or data.")] = Format.HTML,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")] = None,
 ) -> None:
-    """Report what was due in a period, and what of it was done in time."""
-    period = _period(in_quarter, first, last)
+    """Report what was due in a period, and what of it was done in time.
+
+    Or, at an instant, the safeguarding register (who is confined) or the caseload of discharge coordinators.
+    """
+    if limit is not None and kind is not Kind.CASELOAD:
+        raise SenderError(f"the {kind} report has no limit; give it with --kind caseload", place="--limit")
+    period = _period(in_quarter, first, last) if kind is Kind.COMPLIANCE else None
+    if period is None and (in_quarter or first or last):
+        raise SenderError(f"{kind} is reported at an instant; give --until instead of a period", place="--kind")
     settings = read_settings(config)
-    calendar = calendar_of(settings.zone, settings.holidays)
-    applied = pack_of(pack, settings, calendar)
-    end = instant(until) if until else None
-    if inputs:
-        read_with = Mapping.load(mapping, [folder("mappings")])
-        by = DryRun(packs=(applied,), calendar=calendar, directory=directory_of(read_with))
-        with spread(inputs, read_with, end, partial(_simulated, by), watch=progress) as (counts, lines):
-            found = [msgspec.msgpack.decode(line, type=Duty) for line in lines]
-        end = counts.until
+    origin = _Origin(
+        pack=pack_of(pack or _PACKS[kind], settings, calendar_of(settings.zone, settings.holidays)),
+        url=settings.database_url,
+        inputs=tuple(inputs or ()),
+        mapping=mapping,
+        until=instant(until) if until else None,
+    )
+    if period is not None:
+        _put(_compliance(origin, period, written_as), out)
+    elif kind is Kind.REGISTER:
+        _put(_register(origin, written_as), out)
     else:
-        end = end or datetime.now(UTC)
-        found = asyncio.run(_stored(settings.database_url, applied, end))
+        _put(_caseload(origin, limit, written_as), out)
+
+
+def _compliance(origin: _Origin, period: Period, written_as: Format) -> bytes:
+    pack = origin.pack
+    found, until = _gathered(origin, partial(_duties, pack), Duty)
     made = reported(
         found,
-        (step.row for pathway in applied.pathways for step in pathway.steps),
+        (step.row for pathway in pack.pathways for step in pathway.steps),
         period,
-        calendar,
-        pack=applied.name,
-        version=applied.version,
-        title=applied.title,
-        until=end,
+        pack.calendar,
+        pack=pack.name,
+        version=pack.version,
+        title=pack.title,
+        until=until,
     )
-    _put(FORMATS[written_as](made, calendar), out)
     if not made.teams:
-        say(f"Nothing that {applied.name} asks for was due from {period.first} to {period.last}.")
+        say(f"Nothing that {pack.name} asks for was due from {period.first} to {period.last}.")
+    return FORMATS[written_as](made, pack.calendar)
+
+
+def _register(origin: _Origin, written_as: Format) -> bytes:
+    pack = origin.pack
+    found, until = _gathered(origin, partial(_registered, pack), Person)
+    made = register(pack, found, until, origin.unsaid)
+    if not made.people:
+        say("Nobody is in the safeguarding register.")
+    return REGISTER_FORMATS[written_as](made, pack.calendar)
+
+
+def _caseload(origin: _Origin, limit: int | None, written_as: Format) -> bytes:
+    pack = origin.pack
+    found, until = _gathered(origin, partial(_coordinated, pack), Coordinated)
+    made = caseload(pack, found, until, limit or limit_of(pack), origin.unsaid)
+    for each in (one for one in made.coordinators if one.over):
+        say(f"{each.coordinator} coordinates the discharge of {len(each.people)} people, more than {made.limit}.")
+    return CASELOAD_FORMATS[written_as](made, pack.calendar)
+
+
+def _duties(pack: Pack, seen: Seen, until: datetime) -> Iterable[Duty]:
+    return duties(pack, seen.facts, seen.effects, until)
+
+
+def _registered(pack: Pack, seen: Seen, until: datetime) -> Iterable[Person]:
+    person = registered(pack, seen, until)
+    return () if person is None else (person,)
+
+
+def _coordinated(pack: Pack, seen: Seen, until: datetime) -> Iterable[Coordinated]:
+    return coordinated(pack, seen)
 
 
 def _period(in_quarter: str | None, first: str | None, last: str | None) -> Period:
@@ -102,20 +210,41 @@ def _day(text: str, option: str) -> date:
         raise SenderError(f"{text[:20]!r} is not a date; write e.g. 2026-01-31", place=option) from None
 
 
-def _simulated(by: DryRun, patient: Patient, until: datetime) -> Yield:
+def _gathered(origin: _Origin, look: Look[Found], kind: type[Found]) -> tuple[list[Found], datetime]:
+    """What all patients come to, and the instant it is known at."""
+    if not origin.inputs:
+        until = origin.until or datetime.now(UTC)
+        return asyncio.run(_stored(origin.url, look, until)), until
+    read_with = Mapping.load(origin.mapping, [folder("mappings")])
+    by = DryRun(packs=(origin.pack,), calendar=origin.pack.calendar, directory=directory_of(read_with))
+    with spread(origin.inputs, read_with, origin.until, partial(_simulated, by, look), watch=progress) as spread_out:
+        counts, lines = spread_out
+        return [msgspec.msgpack.decode(line, type=kind) for line in lines], counts.until
+
+
+def _simulated(by: DryRun, look: Look[Found], patient: Patient, until: datetime) -> Yield:
     known = played(patient, by, until)
-    found = (duty for pack in by.packs for duty in duties(pack, known.facts, known.effects, until))
+    seen = Seen(facts=known.facts, effects=known.effects, owners=_owners(known.written))
     return Yield(
-        [Line(until, patient.reference, order, msgspec.msgpack.encode(duty)) for order, duty in enumerate(found)]
+        [
+            Line(until, patient.reference, order, msgspec.msgpack.encode(found))
+            for order, found in enumerate(look(seen, until))
+        ]
     )
 
 
-async def _stored(url: str, pack: Pack, until: datetime) -> list[Duty]:
-    found: list[Duty] = []
-    async for _, known in everyone(url):
+def _owners(written: Iterable[Written]) -> dict[str, str]:
+    """Who owns each Task as the service wrote it, by identity."""
+    last = {write.resource["identifier"][0]["value"]: write.resource.get("owner", {}) for write in written}
+    return {identity: owner["reference"] for identity, owner in last.items() if "reference" in owner}
+
+
+async def _stored(url: str, look: Look[Found], until: datetime) -> list[Found]:
+    found: list[Found] = []
+    async for subject, known in everyone(url):
         facts = tuple(fact for fact in known.facts if fact.known <= until)
         effects = tuple(effect for effect in known.effects if effect.at <= until)
-        found += duties(pack, facts, effects, until)
+        found += look(Seen(facts=facts, effects=effects, epr=subject.epr), until)
     return found
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import jinja2
-import msgspec
-import orjson
 from markupsafe import Markup
 
 from fhirbridge.core.calendar import Calendar
@@ -17,6 +15,8 @@ from fhirbridge.fhir.wording import display
 from fhirbridge.reporting.charts import PARTS, chart
 from fhirbridge.reporting.duties import State
 from fhirbridge.reporting.figures import Figures, Report
+from fhirbridge.reporting.sheets import data as as_json
+from fhirbridge.reporting.sheets import plain
 
 _STATES = {
     State.IN_TIME: "in time",
@@ -90,21 +90,13 @@ def table(report: Report, calendar: Calendar) -> bytes:
                 for state in State
             )
             counts = (getattr(clause.figures, name) for name in figures)
-            writer.writerow([_plain(team.name), clause.row, clause.clause, *counts, *map(_plain, cases)])
+            writer.writerow([plain(team.name), clause.row, clause.clause, *counts, *map(plain, cases)])
     return text.getvalue().encode()
-
-
-def _plain(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def data(report: Report, calendar: Calendar) -> bytes:
     """JSON: the report as it is."""
-    return orjson.dumps(
-        msgspec.to_builtins(report, builtin_types=(datetime,)),
-        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z,
-    )
+    return as_json(report)
 
 
 FORMATS: dict[str, Callable[[Report, Calendar], bytes]] = {"html": html, "csv": table, "json": data}
