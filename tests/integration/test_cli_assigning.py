@@ -159,9 +159,9 @@ def test_migrating_is_shown_first_and_done_with_yes(config: Path, tmp_path: Path
     done = invoke("policy", "migrate", NAME, "--config", config, "--yes")
 
     assert (shown.exit_code, done.exit_code) == (0, 0)
-    assert "main Patient/p1: 1 running pathways" in shown.stdout
-    assert "1 running pathways of 1 patients would be moved; --yes does it." in shown.stderr
-    assert "1 running pathways of 1 patients were moved." in done.stderr
+    assert "main Patient/p1: 2 running pathways" in shown.stdout
+    assert "2 running pathways of 1 patients would be moved; --yes does it." in shown.stderr
+    assert "2 running pathways of 1 patients were moved." in done.stderr
     assert (before, asyncio.run(_settings_in(url))) == ({"2WD"}, {"3WD"})
 
 

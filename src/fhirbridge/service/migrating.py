@@ -70,12 +70,12 @@ def migration(site: Policies, known: Known, which: Which, now: datetime) -> Migr
     """
     record = Record.of(known.facts)
     present = in_force(site, record)
-    runs = [run for run in fold(known.effects).runs.values() if _is_meant(run, which)]
-    moved = tuple(found for run in runs if (found := _move(run, present, record, now)) is not None)
-    if not moved:
+    if not _to_move(known.effects, which, present, record, now):
         return None
     before = _as_it_stands(site, known, now)
-    effects = (*known.effects, *before.effects, *moved)
+    standing = (*known.effects, *before.effects)
+    moved = _to_move(standing, which, present, record, now)
+    effects = (*standing, *moved)
     ready = Known(facts=known.facts, effects=effects, references=known.references)
     after = settle(site, ready, now, migrating=frozenset(each.identity for each in moved))
     return Migration(before=before, moved=moved, after=after, own=fold((*effects, *after.effects)))
@@ -105,6 +105,14 @@ async def migrate(store: Store, site: Policies, subject: Subject, which: Which, 
                 revision=known.revision,
             )
     return found
+
+
+def _to_move(
+    effects: tuple[AnyEffect, ...], which: Which, present: tuple[Part, ...], record: Record, now: datetime
+) -> tuple[Migrated, ...]:
+    """The moves of every run that is meant, what has begun only just now included."""
+    runs = [run for run in fold(effects).runs.values() if _is_meant(run, which)]
+    return tuple(found for run in runs if (found := _move(run, present, record, now)) is not None)
 
 
 def _is_meant(run: Started, which: Which) -> bool:
