@@ -198,6 +198,7 @@ class Settings(BaseSettings):
     lease: float = Field(default=60.0, gt=0)
     poll: float = Field(default=1.0, gt=0)
     check_subscriptions: float = Field(default=300.0, gt=0)
+    overlap: float = Field(default=600.0, ge=0)
     worker_processes: int = Field(default=2, ge=0)
     limits: Limits = Limits()
     log_level: Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")] = "info"

@@ -97,7 +97,7 @@ async def _watch_one(runtime: Runtime, name: str) -> bool:
             site.epr, runtime.store, endpoint, sorted(site.mapping.resource_types), runtime.clock.now()
         )
         for one in watches:
-            await _catch_up(runtime, name, one)
+            await catch_up(runtime, name, one)
     except FhirbridgeError as error:
         if not isinstance(error, EprError) and not error.transient:
             raise
@@ -120,11 +120,16 @@ def _is_missing(one: Watch) -> bool:
     return one.type in NEEDED and one.standing is not Standing.ACTIVE
 
 
-async def _catch_up(runtime: Runtime, name: str, one: Watch) -> None:
+async def catch_up(runtime: Runtime, name: str, one: Watch) -> None:
+    """Read what changed since the subscription was last seen active, and some time before.
+
+    An EPR may still have been trying to notify when it was seen so; what is read twice counts once.
+    """
     if one.gap_since is None or one.standing is not Standing.ACTIVE:
         return
+    since = one.gap_since - timedelta(seconds=runtime.settings.overlap)
     try:
-        found = await runtime.service.catch_up(name, one.type, one.gap_since)
+        found = await runtime.service.catch_up(name, one.type, since)
     except EprRefused as refusal:
         _log.warning("the EPR cannot say what changed", epr=name, type=one.type, why=said(refusal))
         return
