@@ -6,7 +6,7 @@ letter, is owed one correction that says what was wrong; several notices to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fhirbridge.core.decision import Obligation, Reason, Standing
 from fhirbridge.core.effects import Key, Kind, Own, Thing
@@ -26,15 +26,14 @@ def corrected(own: Own) -> frozenset[str]:
     return frozenset(identity for notice in notices for identity in notice.covers)
 
 
-def corrections(pack: Pack, record: Record, own: Own) -> Iterator[Obligation]:
-    """The corrections owed now and not yet sent."""
+def corrections(pack: Pack, record: Record, own: Own, may_tell: Callable[[Thing], bool]) -> Iterator[Obligation]:
+    """The corrections owed now and not yet sent, to those who may be told (`may_tell` of what they were sent)."""
     sent = [t for t in own.things.values() if t.key.kind is Kind.COMMUNICATION and t.sent and t.key.pack == pack.name]
     done = corrected(own)
     owed: dict[tuple[str, str], list[Thing]] = {}
     for thing in sorted(sent, key=lambda t: (t.written, t.identity)):
-        dead = thing.key.role == "patient" and record.person is not None and record.person.deceased
-        told = thing.key.action != ACTION and thing.identity not in done and not dead
-        if told and not founded(thing, record):
+        told = thing.key.action != ACTION and thing.identity not in done
+        if told and not founded(thing, record) and may_tell(thing):
             owed.setdefault((thing.key.case, thing.key.role), []).append(thing)
     for things in owed.values():
         yield _correction(pack, record, things)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from fhirbridge.core.cases import Case
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Standing, Unfounded
-from fhirbridge.core.effects import Kind, Own
+from fhirbridge.core.effects import Kind, Own, Thing
 from fhirbridge.core.joining import join
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
@@ -51,8 +52,15 @@ def decide(
     wanted = {obligation.identity for obligation in obligations}
     gone = [t for t in own.things.values() if could_go(t, pack, own) and t.identity not in wanted]
     stand = [run for _, run in runs.all]
+
+    def may_tell(thing: Thing) -> bool:
+        each = next((each for each in courses if thing.key.case in each.case.names), None)
+        nowhere = course(Case(id=record.patient), record, own, now, pack.late)  # its case may be what was erased
+        return runs.may_tell(thing.key.role, each or nowhere)
+
+    corrected = tuple(corrections(pack, record, own, may_tell))
     return Decision(
-        obligations=(*obligations, *corrections(pack, record, own)),
+        obligations=(*obligations, *corrected),
         started=runs.new(),
         endings=tuple(dict.fromkeys(runs.endings)),
         unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, stand, record)) for thing in gone),

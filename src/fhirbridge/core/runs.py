@@ -88,6 +88,13 @@ class Runs:
             if run.identity not in self.own.runs
         )
 
+    def may_tell(self, role: str, each: Course) -> bool:
+        """Whether this role may be told anything of the case now; looks again when that changes."""
+        scope = Scope(name="episode", start=each.case.begun, whole_case=True)
+        allowed = may_be_told(role, self._scene(each, scope, [], (), patient_wide=False))
+        self.wake(allowed.changes_at)
+        return allowed.holds
+
     def _scene(
         self, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...], *, patient_wide: bool
     ) -> Scene:
