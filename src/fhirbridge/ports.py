@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.gaps import Gap as Gap
+from fhirbridge.fhir.capability import FeedKind
 from fhirbridge.fhir.notification import Event as Event
 from fhirbridge.fhir.render.outgoing import Outgoing as Outgoing
 
@@ -111,6 +114,28 @@ class Subscribed(Struct, frozen=True, kw_only=True):
     secret: str
     since: datetime
     former: str = ""
+
+
+class Standing(StrEnum):
+    """How the feed of one type stands."""
+
+    ACTIVE = "active"
+    """Changes are told of, or can be asked for."""
+    PENDING = "pending"
+    """Registered; the EPR has not activated it yet."""
+    NOT_OFFERED = "not-offered"
+    """The EPR does not have this kind of feed, or not for this type."""
+    REFUSED = "refused"
+    """The EPR refused it; see `Watch.why`."""
+
+
+class Watch(Struct, frozen=True, kw_only=True):
+    """The feed of one resource type, as `Feed.establish` left it; `reference` is its subscription, if it has one."""
+
+    type: str
+    standing: Standing
+    reference: str = ""
+    why: str = ""
 
 
 class Clock(Protocol):
@@ -214,6 +239,63 @@ class Store(Protocol):
 
     async def subscribed(self, subscription: Subscribed) -> None:
         """Remember a registration; replaces the one with the same EPR and criteria."""
+        ...
+
+
+class Gaps(Protocol):
+    """The durable truth about gaps, and how far each feed has come."""
+
+    async def found(self, gap: Gap) -> bool:
+        """Open it; whether it is new. One that is open takes its place: the earlier `since`, the later `until`."""
+        ...
+
+    async def open(self, epr: str | None = None) -> list[Gap]:
+        """Those that are open, of this EPR or of all, oldest first."""
+        ...
+
+    async def covered(self, epr: str, resource_type: str, since: datetime, began: datetime) -> None:
+        """All changes since `since` were read, beginning at `began`, and accepted: note it on what that covers."""
+        ...
+
+    async def close(self, epr: str, now: datetime) -> list[Gap]:
+        """Close what was covered by events that have been digested by now; the patients held back for it are due."""
+        ...
+
+    async def mark(self, epr: str, of: str, at: datetime) -> None:
+        """Note how far something has come: a resource type's reading, or the service itself (`alive`)."""
+        ...
+
+    async def marked(self, epr: str, of: str) -> datetime | None:
+        """The instant last noted; None if there is none."""
+        ...
+
+
+class Feed(Protocol):
+    """One way to learn of changes at one EPR: a kind of subscription, or a kind of polling.
+
+    Whoever drives it calls `establish` every so often, and `look` for each open gap, and for a feed that only polls
+    from where it last came to. What `look` gives is accepted into the inbox before anything is noted as read.
+    """
+
+    @property
+    def kind(self) -> FeedKind:
+        """Which way this is."""
+        ...
+
+    async def establish(self, types: Sequence[str], now: datetime) -> Sequence[Watch]:
+        """See to it that changes to these types are told of, or can be asked for; opens gaps where that was not so.
+
+        Safe to call again at any time. Raises EprUnavailable, EprError when the EPR cannot be asked at present.
+        """
+        ...
+
+    def look(self, resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
+        """Events for everything of the type that changed since then, overlap already taken off.
+
+        Raises:
+            EprRefused: the EPR cannot say, in this way.
+            EprUnavailable, EprError: it cannot be asked at present.
+        """
         ...
 
 
