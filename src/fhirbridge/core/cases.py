@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -46,7 +47,7 @@ class Visit(Struct, frozen=True):
         return self.state is AppointmentState.PRESENT and self.over <= at
 
 
-class Case(Struct, frozen=True):
+class Case(Struct, frozen=True, dict=True):
     """One episode of care of a patient; one service where no episode fits; or a referral that led to neither yet.
 
     `id` is `EpisodeOfCare/x`, `Service/` and the service's key, or `ServiceRequest/x`. `visits` are in the order of
@@ -64,13 +65,13 @@ class Case(Struct, frozen=True):
     referral: Referral | None = None
     """The referral that is all there is of the case so far."""
 
-    @property
+    @cached_property
     def stays(self) -> tuple[History[Encounter], ...]:
         """Its inpatient stays that have begun, oldest first."""
         began = [e for e in self.encounters if e.latest.inpatient and e.latest.status in STAYS]
         return tuple(sorted(began, key=lambda e: e.latest.start or e.stretches[0].known))
 
-    @property
+    @cached_property
     def begun(self) -> datetime:
         """When the case began, as far as the record tells."""
         if self.episode is not None:
@@ -92,12 +93,12 @@ class Case(Struct, frozen=True):
         ended = discharged_at(self.episode) if self.episode is not None else None
         return self.begun <= at and (ended is None or at <= ended)
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name that obligations of this case may carry: its own, and those of its referrals."""
         return frozenset({self.id, *self.referrals})
 
-    @property
+    @cached_property
     def services(self) -> tuple[str, ...]:
         """The keys of the service this case belongs to."""
         if self.episode and self.episode.latest.services:
@@ -106,7 +107,7 @@ class Case(Struct, frozen=True):
             return self.referral.services
         return tuple(sorted({key for visit in self.visits for key in visit.history.latest.services}))
 
-    @property
+    @cached_property
     def referrals(self) -> tuple[str, ...]:
         """`ServiceRequest/id` of everything that led to this case."""
         mine = set(self.episode.latest.referrals) if self.episode else set()
@@ -154,6 +155,33 @@ def cases_of(
     waiting = [r.latest for r in referrals if r.latest.status in _WAITING and r.latest.source.reference not in taken]
     cases += [Case(id=fact.source.reference, referral=fact) for fact in waiting]
     return tuple(sorted(cases, key=lambda case: (case.begun, case.id)))
+
+
+def rebooked(
+    cases: tuple[Case, ...],
+    encounters: Iterable[History[Encounter]],
+    history: History[Appointment],
+    before: Visit | None,
+) -> tuple[tuple[Case, ...], Visit] | None:
+    """The cases with this appointment of an episode as it is now, and the appointment; `before` is what it was.
+
+    None where more may change by it than the episode's appointments: then all cases have to be made anew.
+    """
+    fact = history.latest
+    reference = fact.source.reference
+    if fact.erased or fact.start is None or any(reference in e.latest.appointments for e in encounters):
+        return None
+    episodes = sorted((c.episode for c in cases if c.episode is not None), key=lambda e: e.latest.source.reference)
+    name = _case_of(fact, fact.start, history.stretches[0].known, None, episodes)
+    case = next((case for case in cases if case.id == name and case.episode is not None), None)
+    if case is None or (before is not None and before not in case.visits):
+        return None
+    if fact.referrals != (before.history.latest.referrals if before is not None else ()):
+        return None
+    visit = _visit(history, fact, fact.start, None)
+    visits = sorted((visit, *(v for v in case.visits if v is not before)), key=lambda v: (v.at, v.source.id))
+    amended = _case(name, visits, case.episode, case.encounters)
+    return tuple(amended if each is case else each for each in cases), visit
 
 
 def _seen(encounters: list[History[Encounter]]) -> dict[str, Source]:

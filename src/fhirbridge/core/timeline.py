@@ -6,7 +6,7 @@ The record knows nothing of the present moment: whoever asks passes the instant.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -55,17 +55,22 @@ class Record(Struct, frozen=True):
     @classmethod
     def of(cls, facts: Iterable[AnyFact], late: float = 4 * 3600) -> Record:
         """Build the record from facts in any order; `late` seconds after which a clock runs from when it was known."""
-        return _build(facts, late)
+        versions: dict[str, dict[tuple[str, datetime], AnyFact]] = defaultdict(dict)
+        for fact in facts:
+            versions[fact.source.reference].setdefault((fact.source.version, fact.known), fact)
+        return cls.of_histories({name: History.of(list(of.values())) for name, of in versions.items()}, late)
+
+    @classmethod
+    def of_histories(cls, histories: Mapping[str, History[Fact]], late: float) -> Record:
+        """The same from all versions of each resource, by its reference."""
+        return _build(histories, late)
 
 
-def _build(facts: Iterable[AnyFact], late: float) -> Record:
-    versions: dict[str, dict[tuple[str, datetime], AnyFact]] = defaultdict(dict)
-    for fact in facts:
-        versions[fact.source.reference].setdefault((fact.source.version, fact.known), fact)
+def _build(histories: Mapping[str, History[Fact]], late: float) -> Record:
     by_type: dict[type[Fact], list[History[Fact]]] = defaultdict(list)
     sources: dict[str, History[Fact]] = {}
-    for reference in sorted(versions):
-        history: History[Fact] = History.of(list(versions[reference].values()))
+    for reference in sorted(histories):
+        history = histories[reference]
         sources[reference] = history
         if not history.latest.erased:
             by_type[type(history.latest)].append(history)
