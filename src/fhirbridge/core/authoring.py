@@ -232,6 +232,9 @@ class Step(_Written, frozen=True):
     repeat: Repeat | None = None
     anew: bool = False
     """Each time the condition comes to hold again it is asked for anew."""
+    towards: Literal["discharge"] | None = None
+    """It leads towards a discharge, and rests on the patient not having come back: not asked for while events of the
+    EPR may be missing."""
     again: int = 1
     """Which time it is that the same is asked for in this run, where several steps ask for it one after another."""
 

@@ -141,6 +141,7 @@ class _Compiler:
             repeat=self.repeat(written.repeat) if written.repeat else None,
             again=written.again,
             anew=written.anew,
+            towards=written.towards,
         )
 
     def every(self, written: authoring.Every) -> policy.Every:

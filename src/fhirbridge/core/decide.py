@@ -15,6 +15,7 @@ from fhirbridge.core.cases import Case
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Thing
+from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
@@ -39,14 +40,22 @@ from fhirbridge.core.unfounded import could_go, why_gone
 
 
 def decide(
-    pack: Pack, record: Record, own: Own, now: datetime, *, cases: frozenset[str] | None = None, starts: bool = True
+    pack: Pack,
+    record: Record,
+    own: Own,
+    now: datetime,
+    *,
+    cases: frozenset[str] | None = None,
+    starts: bool = True,
+    gaps: tuple[Gap, ...] = (),
 ) -> Decision:
     """What the pack asks for, for this patient, at this instant (UTC).
 
     `cases` are the ids of the cases it applies to, all by default. A run stays with the version and the settings of the
-    pack that it was started with; with `starts` off, the pack is such an older edition and starts nothing new.
+    pack that it was started with; with `starts` off, the pack is such an older edition and starts nothing new. While
+    there are `gaps` in what is known of the EPR, nothing new is asked for that leads towards a discharge.
     """
-    runs = Runs(pack, record, own, now, starts=starts)
+    runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
     courses = Looking(runs, cases).everything()
     obligations = join(runs.asks, pack)
     wanted = {obligation.identity for obligation in obligations}
@@ -64,6 +73,7 @@ def decide(
         started=runs.new(),
         endings=tuple(dict.fromkeys(runs.endings)),
         unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, stand, record)) for thing in gone),
+        held=tuple(runs.held),
         wakes_at=runs.wakes_at,
     )
 

@@ -121,6 +121,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     endings: tuple[tuple[str, str], ...] = ()
     """Actions of Flags that steps say have ended, each with the ledger row that says so."""
     unfounded: tuple[Unfounded, ...] = ()
+    held: tuple[str, ...] = ()
+    """Ids of steps that would ask for something, and wait until gaps in what is known of the EPR have been closed."""
     wakes_at: datetime | None = None
 
 

@@ -20,6 +20,7 @@ from fhirbridge.core.decide import Looking
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Own
 from fhirbridge.core.findings import Finding, earliest
+from fhirbridge.core.gaps import Gap, held_because
 from fhirbridge.core.policy import Condition, Pack, Pathway, Step
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
@@ -28,9 +29,11 @@ from fhirbridge.core.spells import Course, Ending, Scope
 from fhirbridge.core.timeline import Record
 
 
-def explain(pack: Pack, record: Record, own: Own, now: datetime) -> tuple[CaseAccount, ...]:
-    """Why what exists at this instant (UTC) exists, and why what does not exist does not; `own` as for `decide`."""
-    explaining = _Explaining(pack, record, own, now)
+def explain(
+    pack: Pack, record: Record, own: Own, now: datetime, *, gaps: tuple[Gap, ...] = ()
+) -> tuple[CaseAccount, ...]:
+    """Why what exists at this instant (UTC) exists, and why what does not exist does not; the rest as for `decide`."""
+    explaining = _Explaining(pack, record, own, now, gaps)
     courses = Looking(explaining).everything()
     return tuple(
         CaseAccount(each.case.id, tuple(explaining.account(pathway, each) for pathway in pack.pathways))
@@ -64,8 +67,8 @@ class _Weighed(Struct, frozen=True):
 class _Explaining(Runs):
     """The runs of a decision, with notes taken on each and on what did not start."""
 
-    def __init__(self, pack: Pack, record: Record, own: Own, now: datetime) -> None:
-        super().__init__(pack, record, own, now, complete=True)
+    def __init__(self, pack: Pack, record: Record, own: Own, now: datetime, gaps: tuple[Gap, ...]) -> None:
+        super().__init__(pack, record, own, now, complete=True, gaps=gaps)
         self._titles = {step.id: step.title for pathway in pack.pathways for step in pathway.steps}
         self._pathway_titles = {pathway.id: pathway.title for pathway in pack.pathways}
         self._notes: list[StepAccount] = []
@@ -114,6 +117,9 @@ class _Explaining(Runs):
             weighed = _Weighed(Outlook.EXISTS if state.asks else Outlook.NOT_AT_ALL, state.finding.because)
             if over and not withheld and run.ending is not None:
                 weighed = _Weighed(Outlook.NOT_AT_ALL, (_after_the_end(self.pack, run.ending),))
+            if state.held:
+                why = (*weighed.because, *held_because(self.gaps, self.pack.calendar))
+                weighed = _Weighed(weighed.outlook if state.asks else Outlook.NOT_YET, why)
         else:
             weighed = _Weighed(Outlook.NOT_AT_ALL) if step.when is None else self._weigh(step.when, scene)
         return StepAccount(

@@ -6,10 +6,15 @@ because the patient may have come back meanwhile; reaching out to the patient do
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.decision import Reason
+from fhirbridge.core.wording import listed
 
 
 class Cause(StrEnum):
@@ -48,3 +53,36 @@ class Gap(Struct, frozen=True, kw_only=True):
     cause: Cause
     since: datetime
     until: datetime
+
+
+def held_because(gaps: Iterable[Gap], calendar: Calendar) -> tuple[Reason, ...]:
+    """Why what leads towards a discharge waits: since when changes of which types may be unknown, and from what cause.
+
+    One sentence for each cause, the oldest gap of it first.
+    """
+    of: dict[Cause, list[Gap]] = {}
+    for gap in sorted(gaps, key=lambda gap: (gap.since, gap.type)):
+        of.setdefault(gap.cause, []).append(gap)
+    return tuple(_sentence(cause, several, calendar) for cause, several in of.items())
+
+
+def _sentence(cause: Cause, gaps: list[Gap], calendar: Calendar) -> Reason:
+    types = listed(dict.fromkeys(gap.type for gap in gaps), "and")
+    return Reason(
+        f"What the EPR recorded since {calendar.at_time(gaps[0].since)} may not be known ({types}), because "
+        f"{IN_WORDS[cause]}; what leads towards a discharge waits until it has been read."
+    )
+
+
+IN_WORDS = {
+    Cause.NEW: "the service had only begun to be told of changes",
+    Cause.NUMBERS: "some of the EPR's numbered events did not come",
+    Cause.RESET: "the EPR began to count its events anew",
+    Cause.SILENCE: "the EPR was not heard of, though it had promised signs of life",
+    Cause.ERROR: "the EPR gave up notifying the service",
+    Cause.OFF: "the subscription was turned off at the EPR",
+    Cause.LOST: "the subscription was not in force at the EPR",
+    Cause.DOWNTIME: "the service was not running",
+    Cause.UNREACHABLE: "the EPR could not be reached",
+}
+"""Each cause, as it continues a sentence after "because"."""

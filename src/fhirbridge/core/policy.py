@@ -82,6 +82,8 @@ class Step(Struct, frozen=True):
     repeat: Repeat | None = None
     again: int = 1
     anew: bool = False
+    towards: str | None = None
+    """What it leads to: a `discharge` is not worked towards while there is a gap in what is known of the EPR."""
 
 
 class Pathway(Struct, frozen=True):

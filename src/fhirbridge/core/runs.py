@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from fhirbridge.core.asking import Desk
+from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Own, Started
 from fhirbridge.core.facts import AppointmentState, Source
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.gaps import Gap
 from fhirbridge.core.identity import of_run
 from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
@@ -24,11 +26,20 @@ class Runs:
     """The runs of one decision, in the order in which they were found.
 
     With `starts` off, the pack is an older edition, which runs on where it was started and starts nothing new. With
-    `complete`, conditions look at everything, even where the answer is settled.
+    `complete`, conditions look at everything, even where the answer is settled. `gaps` hold back what leads towards a
+    discharge and is not written yet.
     """
 
     def __init__(
-        self, pack: Pack, record: Record, own: Own, now: datetime, *, starts: bool = True, complete: bool = False
+        self,
+        pack: Pack,
+        record: Record,
+        own: Own,
+        now: datetime,
+        *,
+        starts: bool = True,
+        complete: bool = False,
+        gaps: tuple[Gap, ...] = (),
     ) -> None:
         self.pack = pack
         self.record = record
@@ -39,6 +50,9 @@ class Runs:
         self.asks: list[Ask] = []
         self.endings: list[tuple[str, str]] = []
         """Actions that are to be ended, each with the row that says so."""
+        self.gaps = gaps
+        self.held: list[str] = []
+        """Steps that were held back."""
         self._starts = starts
         self._desk = Desk(pack, record, own)
         self._wakes: set[datetime] = set()
@@ -175,8 +189,17 @@ class Runs:
                 self.endings.append((act.action, step.row))
             else:
                 state.asks += self._desk.asks(scene, run, step, act, told)
+        if self.gaps and step.towards == "discharge":
+            self._hold(step, state)
         self.asks += state.asks
         return state
+
+    def _hold(self, step: Step, state: StepState) -> None:
+        kept = [ask for ask in state.asks if ask.thing is not None or ask.standing is not Standing.OPEN]
+        state.held = len(kept) < len(state.asks)
+        state.asks = kept
+        if state.held:
+            self.held.append(step.id)
 
 
 def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source]) -> tuple[Source, ...]:

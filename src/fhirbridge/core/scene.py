@@ -61,10 +61,14 @@ class Ask(Struct):
 
 
 class StepState(Struct):
-    """What a step has come to: its finding, and its asks (none when it is not called for)."""
+    """What a step has come to: its finding, and its asks (none when it is not called for).
+
+    `held`: it would ask for something new, and waits for a gap to close.
+    """
 
     finding: Finding
     asks: list[Ask]
+    held: bool = False
 
 
 class Run(Struct):

@@ -76,7 +76,7 @@ def migration(site: Policies, known: Known, which: Which, now: datetime) -> Migr
     standing = (*known.effects, *before.effects)
     moved = _to_move(standing, which, present, record, now)
     effects = (*standing, *moved)
-    ready = Known(facts=known.facts, effects=effects, references=known.references)
+    ready = Known(facts=known.facts, effects=effects, references=known.references, gaps=known.gaps)
     after = settle(site, ready, now, migrating=frozenset(each.identity for each in moved))
     return Migration(before=before, moved=moved, after=after, own=fold((*effects, *after.effects)))
 
