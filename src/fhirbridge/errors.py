@@ -81,6 +81,24 @@ class EprRefused(EprError):
         self.status = status
 
 
+class ChannelError(FhirbridgeError):
+    """What was to be sent has not reached the channel."""
+
+
+class ChannelUnavailable(ChannelError):
+    """The channel or the receiver cannot be reached now; `retry_after` is its own wish in seconds, if it said one."""
+
+    transient = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ChannelRefused(ChannelError):
+    """The channel or the receiver refuses this message for good: no such mailbox, no address, not acceptable."""
+
+
 class ConfigurationError(FhirbridgeError):
     """A pack, mapping, directory or setting is wrong; `place` is `file:line` or the setting's name."""
 

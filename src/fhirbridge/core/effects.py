@@ -14,6 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhirbridge.core.deliveries import Consignment, Report, Said, Stage, said
 from fhirbridge.core.facts import Source
 
 
@@ -63,6 +64,19 @@ class Point(Struct, frozen=True):
     name: str
     title: str
     state: str
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """What a Communication says of its own delivery: R4's status, when it was sent and received, and `says` why not.
+
+    `nobody`: no recipient has been found for it.
+    """
+
+    status: str
+    sent: datetime | None = None
+    received: datetime | None = None
+    says: str = ""
+    nobody: bool = False
 
 
 class Effect(Struct, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):
@@ -138,15 +152,60 @@ class Completed(Effect, frozen=True, kw_only=True):
     outcome: str | None = None
 
 
+class Addressed(Effect, frozen=True, kw_only=True):
+    """A Communication is to reach `recipient` through a channel; see `deliveries.Consignment` for the words."""
+
+    recipient: str
+    shown: str
+    channel: str
+    awaits: Stage
+    within: str
+    chase: str
+    telephone: str = ""
+
+
+class Unaddressed(Effect, frozen=True, kw_only=True):
+    """Nobody was found whom a Communication could be sent to; `why` is a sentence, `chase` the period to find one."""
+
+    why: str
+    chase: str
+
+
 class HandedOver(Effect, frozen=True, kw_only=True):
-    """A Communication was handed to its channel (`sent`)."""
+    """A Communication was handed to its channel (`sent`); to the EPR itself where it names no recipient."""
+
+    recipient: str = ""
 
 
-class Acknowledged(Effect, frozen=True, kw_only=True):
-    """The receiver confirmed a Communication (`received`)."""
+class Reported(Effect, frozen=True, kw_only=True):
+    """A channel or a receiver said what became of a Communication; `happened` is their instant, `at` ours."""
+
+    recipient: str
+    report: Report
+    happened: datetime
+    code: str = ""
+    says: str = ""
 
 
-AnyEffect = Started | Migrated | Written | Amended | Withdrawn | Completed | HandedOver | Acknowledged
+class Marked(Effect, frozen=True, kw_only=True):
+    """The Communication in the EPR was brought up to what is known of its delivery."""
+
+    mark: Mark
+
+
+AnyEffect = (
+    Started
+    | Migrated
+    | Written
+    | Amended
+    | Withdrawn
+    | Completed
+    | Addressed
+    | Unaddressed
+    | HandedOver
+    | Reported
+    | Marked
+)
 
 
 class Thing(Struct, frozen=True, kw_only=True):
@@ -174,7 +233,11 @@ class Thing(Struct, frozen=True, kw_only=True):
     reason: Withdrawal | None = None
     completed: datetime | None = None
     sent: datetime | None = None
-    received: datetime | None = None
+    """When it was first handed over, to whichever of its recipients."""
+    consignments: tuple[Consignment, ...] = ()
+    """Of a Communication: its ways to those it reaches through a channel."""
+    unaddressed: Unaddressed | None = None
+    mark: Mark | None = None
 
     @property
     def open(self) -> bool:
@@ -242,12 +305,53 @@ def _apply(thing: Thing, effect: AnyEffect) -> Thing:
             return replace(thing, withdrawn=at, reason=reason)
         case Completed(at=at):
             return replace(thing, completed=at)
-        case HandedOver(at=at):
-            return replace(thing, sent=thing.sent or at)
-        case Acknowledged(at=at):
-            return replace(thing, received=thing.received or at)
+        case Marked(mark=mark):
+            return replace(thing, mark=mark)
+        case _:
+            return _carried(thing, effect)
+
+
+def _carried(thing: Thing, effect: AnyEffect) -> Thing:
+    """With what the effect says of its delivery."""
+    match effect:
+        case Unaddressed():
+            return replace(thing, unaddressed=effect)
+        case Addressed():
+            known = any(each.recipient == effect.recipient for each in thing.consignments)
+            more = () if known else (_consignment(effect),)
+            return replace(thing, unaddressed=None, consignments=(*thing.consignments, *more))
+        case HandedOver(at=at, recipient=recipient):
+            reported = _reported(thing, recipient, said(Report.HANDED_OVER, at)) if recipient else thing
+            return replace(reported, unaddressed=None, sent=thing.sent or at)
+        case Reported(recipient=recipient, report=report, happened=happened, code=code, says=says):
+            reported = _reported(thing, recipient, said(report, happened, code, says))
+            left = thing.sent or min((c.sent for c in reported.consignments if c.sent is not None), default=None)
+            return replace(reported, sent=left)
         case _:
             return thing
+
+
+def _consignment(effect: Addressed) -> Consignment:
+    return Consignment(
+        recipient=effect.recipient,
+        shown=effect.shown,
+        channel=effect.channel,
+        awaits=effect.awaits,
+        within=effect.within,
+        chase=effect.chase,
+        addressed=effect.at,
+        telephone=effect.telephone,
+    )
+
+
+def _reported(thing: Thing, recipient: str, report: Said) -> Thing:
+    consignments = tuple(
+        replace(each, reports=(*each.reports, report))
+        if each.recipient == recipient and report not in each.reports
+        else each
+        for each in thing.consignments
+    )
+    return replace(thing, consignments=consignments)
 
 
 def _amended(thing: Thing, effect: Amended) -> Thing:

@@ -1,0 +1,145 @@
+"""How what the service writes reaches people outside the EPR: the port of channels, and the rows they work through.
+
+For each Communication and each recipient that a channel serves there is one row, a dispatch, made in the transaction
+that decides the Communication. Whoever wants to send it claims it first, so nobody else does; what became of it, and
+whatever is reported of it later, is kept together with the effect that tells `decide` (`core.deliveries` is the table
+of what can be reported), and makes the patient due. A dispatch claimed by somebody who then died is claimed again and
+sent under the same `key`: the channel itself sees to it that nothing arrives twice. All instants are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from fhirbridge.core.deliveries import Report, Stage
+from fhirbridge.ports import Resource, Subject
+
+
+class Recipient(Struct, frozen=True, kw_only=True):
+    """One recipient of a Communication, and how to reach them: what the directory knows.
+
+    `name` tells them apart among the recipients of one Communication: a reference in the EPR or `ods:CODE`. `channel`
+    is `post`, `fhir`, `mesh` or `epr`; for `epr` the Communication in the EPR is enough and nothing is dispatched.
+    `mailbox` is a MESH mailbox, or empty where MESH is to find it by ODS code or by the patient; `endpoint` a FHIR base
+    URL; `address` the lines of a postal address, empty where the patient's own is meant.
+    """
+
+    name: str
+    shown: str
+    channel: str
+    role: str = ""
+    ods: str = ""
+    mailbox: str = ""
+    endpoint: str = ""
+    address: tuple[str, ...] = ()
+    telephone: str = ""
+
+
+class Dispatch(Struct, frozen=True, kw_only=True):
+    """One Communication to one recipient, to be sent.
+
+    `key` is a UUID, the same whenever this is sent again, and names nobody. `identity` is the Communication's.
+    `communication` is the R4 Communication as it was decided, with its letter as an attachment where it is one;
+    `attempts` so far. `patient` is the R4 Patient as last known, filled in when it is sent.
+    """
+
+    row: int
+    key: str
+    subject: Subject
+    identity: str
+    recipient: Recipient
+    communication: Resource
+    attempts: int = 0
+    patient: Resource | None = None
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """One report of a dispatch, which `about` names: its key, or the reference that the channel gave it.
+
+    `happened` is the instant that whoever reports it gives; `token` what the channel needs in `learnt`, if anything.
+    """
+
+    about: str
+    report: Report
+    happened: datetime
+    code: str = ""
+    says: str = ""
+    token: str = ""
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """A dispatch that was handed over and of which more is awaited; `reference` is what the channel called it."""
+
+    key: str
+    reference: str
+    since: datetime
+
+
+class Channel(Protocol):
+    """One way to reach recipients. Errors: `ChannelUnavailable` (again later), `ChannelRefused` (never, as it is)."""
+
+    name: str
+    awaits: Stage
+    """The stage that settles a dispatch of this channel."""
+
+    def destination(self, dispatch: Dispatch) -> str:
+        """What fails and recovers as one: a dispatch waits while its destination is left alone."""
+        ...
+
+    async def send(self, dispatch: Dispatch) -> tuple[str, Sequence[Told]]:
+        """Hand it over: what the channel calls it, and what it reports at once, besides that it was handed over.
+
+        Sending the same `key` again is harmless: it arrives once.
+        """
+        ...
+
+    async def learn(self, awaiting: Sequence[Sent]) -> Sequence[Told]:
+        """What has been reported since, of these and of whatever was sent earlier."""
+        ...
+
+    async def learnt(self, told: Sequence[Told]) -> None:
+        """These are durable now: the channel may forget them."""
+        ...
+
+
+class Dispatches(Protocol):
+    """The rows. A `Store` has them too, so that they are made and stopped in the transaction that decides."""
+
+    async def to_send(self, now: datetime, limit: int, destinations_left_alone: Collection[str] = ()) -> list[Dispatch]:
+        """Dispatches that may be sent now, oldest first: unclaimed, or claimed by somebody whose time is over."""
+        ...
+
+    async def claim(self, row: int, now: datetime, until: datetime) -> bool:
+        """Take it for oneself until then; False when another has it, or it was stopped or sent."""
+        ...
+
+    async def handed_over(self, row: int, reference: str, told: Sequence[Told], now: datetime) -> None:
+        """Keep that it was handed over, and what was reported with that, as effects; makes the patient due."""
+        ...
+
+    async def undeliverable(self, row: int, why: str, now: datetime) -> None:
+        """Keep that its channel refuses it for good, as an effect; makes the patient due."""
+        ...
+
+    async def put_off(self, row: int, until: datetime, why: str) -> None:
+        """Give the claim back and try again not before `until`; counts one attempt more."""
+        ...
+
+    async def awaiting(self, channel: str, limit: int) -> list[Sent]:
+        """What was handed over to this channel, oldest first."""
+        ...
+
+    async def report(self, channel: str, told: Told, now: datetime, *, sender: str = "") -> bool:
+        """Keep the report as an effect and make the patient due; the same report again changes nothing.
+
+        False when nothing of the channel is called that, or it was sent to somebody else than `sender` (an endpoint).
+        """
+        ...
+
+    async def look_again(self, now: datetime) -> int:
+        """Make everybody due of whom a Communication has no recipient yet: the directory may know better now."""
+        ...
