@@ -8,7 +8,7 @@ All instants are UTC. References are `Type/id`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -93,13 +93,14 @@ class Revision(Struct, frozen=True, kw_only=True):
 class Known(Struct, frozen=True, kw_only=True):
     """All that is known about a subject: facts of the EPR (every kept version) and our own effects, oldest first.
 
-    `references` gives for each identity that was delivered its `Type/id` in the EPR.
+    `references` gives for each identity that was delivered its `Type/id` in the EPR, `gaps` those open at its EPR.
     """
 
     facts: tuple[AnyFact, ...]
     effects: tuple[AnyEffect, ...]
     references: dict[str, str]
     revision: Revision = Revision()
+    gaps: tuple[Gap, ...] = ()
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):
@@ -138,6 +139,117 @@ class Watch(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Listed(Struct, frozen=True, kw_only=True):
+    """One version of a resource on the service's own worklist, where stands what an EPR does not take as itself.
+
+    `resource` is what the EPR would hold: its id is the service's own and unique over all EPRs, `meta.versionId` counts
+    from 1, references are those of the EPR, or `Type/id` of the worklist for what stands there too. `way` says how the
+    EPR is told of it (`fhirbridge.fhir.capability.Way`), `told` is the reference there of what told of it last. `by` is
+    who made this version, empty for the service itself. `row` grows with every version of anything; `current` is the
+    newest of its resource.
+    """
+
+    row: int
+    subject: Subject
+    identity: str
+    resource: Resource
+    way: str
+    updated: datetime
+    told: str = ""
+    by: str = ""
+    current: bool = True
+
+    @property
+    def reference(self) -> str:
+        """`Type/id` on the worklist."""
+        return f"{self.resource['resourceType']}/{self.resource['id']}"
+
+    @property
+    def version(self) -> int:
+        """The number of this version, from 1."""
+        return int(self.resource["meta"]["versionId"])
+
+
+class Placing(Struct, frozen=True, kw_only=True):
+    """A version to put on the worklist, in place of the one numbered `based_on`; 0 where there is none yet.
+
+    `resource` needs type, and `meta` without version and time. `write` is the code of the service's write, by which it
+    is found to have been placed; empty for a version that staff make. For `way`, `told` and `by` see `Listed`.
+    """
+
+    identity: str
+    resource: Resource
+    based_on: int = 0
+    way: str = "own"
+    write: str = ""
+    told: str = ""
+    by: str = ""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What to look for on the worklist; what is empty asks nothing, several values are alternatives.
+
+    `ids` are logical ids, `codes` codes of the action system (`Task.code`, `Flag.code`, `category` of the others),
+    `patients` are `Patient/id`. `since` is inclusive, `until` is not; both are about `meta.lastUpdated`.
+    """
+
+    types: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    eprs: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Worklist(Protocol):
+    """What the service keeps itself because an EPR does not take it as itself: every version of it, none ever lost."""
+
+    async def search(self, wanted: Wanted, *, after: int = 0, limit: int = 50) -> list[Listed]:
+        """Current versions with a row above `after`, by row: what changes meanwhile comes again, nothing is missed."""
+        ...
+
+    async def count(self, wanted: Wanted) -> int:
+        """How many current versions there are."""
+        ...
+
+    async def read(self, reference: str) -> Listed | None:
+        """The current version of `Type/id`; None for what is not on the worklist."""
+        ...
+
+    async def history(self, reference: str) -> list[Listed]:
+        """Every version of `Type/id`, oldest first."""
+        ...
+
+    async def standing(self, subject: Subject) -> dict[str, Listed]:
+        """Everything of a patient that is on the worklist, by identity."""
+        ...
+
+    async def placed(self, subject: Subject, writes: Collection[str]) -> set[str]:
+        """Which of these codes of writes have been placed."""
+        ...
+
+    async def place(self, subject: Subject, placings: Sequence[Placing], now: datetime) -> dict[str, Listed]:
+        """Put versions of the service's own writes on the worklist, all or none; what stands then, by identity.
+
+        Raises:
+            Overtaken: one is based on a version that is no longer current; read again.
+        """
+        ...
+
+    async def complete(self, reference: str, placing: Placing, now: datetime) -> Listed:
+        """Put a version that staff made on the worklist, and an event that tells of it into the inbox.
+
+        From there it comes in as if the EPR had told of it. `fhirbridge.service.completing` makes the version.
+
+        Raises:
+            Overtaken: it is based on a version that is no longer current, or nothing is there.
+        """
+        ...
+
+
 class Clock(Protocol):
     """Where the edges get the time from; the core is given it."""
 
@@ -147,7 +259,12 @@ class Clock(Protocol):
 
 
 class Store(Protocol):
-    """The durable truth: inbox, versions, timers, effects, outbox, subscriptions."""
+    """The durable truth: inbox, versions, timers, effects, outbox, subscriptions, and the service's own worklist."""
+
+    @property
+    def worklist(self) -> Worklist:
+        """What EPRs do not take as itself."""
+        ...
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
         """Make events durable; when this returns, they survive a crash."""
@@ -160,7 +277,8 @@ class Store(Protocol):
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """In one transaction: keep versions that are new, make their patients due now, close the inbox rows.
 
-        A version without an id of its own is new when its content is. One without a patient makes nobody due.
+        A version without an id of its own is new when its content differs from what was known just before it. One
+        without a patient makes nobody due.
         """
         ...
 
@@ -242,6 +360,27 @@ class Store(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """What is kept of an EPR's resources, to compare it with what the EPR has now."""
+
+    async def latest(self, epr: str, resource_type: str, ids: Collection[str]) -> dict[str, Version]:
+        """For each of these ids that anything is kept of, the version that became known last."""
+        ...
+
+    async def expected(
+        self, epr: str, resource_type: str, *, start: datetime | None, end: datetime | None, patient: str = ""
+    ) -> set[str]:
+        """Ids of resources that, as last known, are there and took place from `start` to before `end`.
+
+        Without bounds, whenever that was; with `patient` (`Patient/id`), of that patient alone.
+        """
+        ...
+
+    async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
+        """Patients of this EPR about whom anything is kept, as `Patient/id` in order, those past `after`."""
+        ...
+
+
 class Gaps(Protocol):
     """The durable truth about gaps, and how far each feed has come."""
 
@@ -316,8 +455,20 @@ class Epr(Protocol):
         """Every version of `Type/id` the EPR still has, oldest first; empty where it keeps none."""
         ...
 
-    def search(self, resource_type: str, parameters: dict[str, str]) -> AsyncIterator[Resource]:
-        """All matches, over all pages; pages are followed only inside the EPR's own base URL."""
+    def search(self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]) -> AsyncIterator[Resource]:
+        """All matches, over all pages; pages are followed only inside the EPR's own base URL.
+
+        A parameter with several values has to match each of them. Where the answer has several pages, it is read until
+        nothing new comes: a match that slipped from one page to another meanwhile is not lost.
+        """
+        ...
+
+    def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
+        """Every version of any resource of the type committed since then, deletions too (type-level `_history`).
+
+        Raises:
+            EprRefused: the EPR does not offer that.
+        """
         ...
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:

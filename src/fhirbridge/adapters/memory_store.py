@@ -10,6 +10,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
+from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
 from fhirbridge.adapters.store.remapping import reread
@@ -75,6 +76,7 @@ class MemoryStore:
         self._outbox: dict[int, _Row] = {}
         self._settled: set[int] = set()
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
+        self.worklist = MemoryWorklist(self.accept)
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
         """Keep events until they are digested.

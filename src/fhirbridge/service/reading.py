@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 from msgspec.structs import replace
 
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.facts import Source, Unmapped
 from fhirbridge.errors import EprRefused, SenderError
 from fhirbridge.fhir.validation import check
@@ -59,6 +60,8 @@ async def told_of(store: Store, site: Site, arrival: Arrival) -> list[Version]:
         SKIPPED.labels(site.epr.name, event.type).inc()
         return []
     reference = f"{event.type}/{event.id}"
+    if ours := await _on_worklist(store, site, reference):
+        return facts_in(site, ours)
     try:
         if event.deleted and await site.epr.read(reference) is None:
             return await _erased(store, site, event, arrival.received)
@@ -72,6 +75,14 @@ async def told_of(store: Store, site: Site, arrival: Arrival) -> list[Version]:
         UNREADABLE.labels(site.epr.name, event.type).inc()
         _log.warning("nothing to be had of a resource that was notified", epr=site.epr.name, type=event.type)
     return facts_in(site, resources)
+
+
+async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
+    """Every version of what stands on the service's own worklist: of that, the EPR cannot be asked."""
+    if reference.partition("/")[0] not in set(Kind):
+        return []
+    listed = await store.worklist.history(reference)
+    return [one.resource for one in listed if one.subject.epr == site.epr.name]
 
 
 def facts_in(site: Site, resources: Iterable[Resource]) -> list[Version]:

@@ -13,6 +13,7 @@ from fhirbridge.adapters.store import inbox, outbox, schema, subjects
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.group_commit import GroupCommit
 from fhirbridge.adapters.store.tables import subscriptions
+from fhirbridge.adapters.store.worklist import SqlWorklist
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.ports import (
     Arrival,
@@ -60,6 +61,7 @@ class SqlStore:
         self._database = database
         self._lease = lease
         self._inbox = GroupCommit[inbox.Row](self._add)
+        self.worklist = SqlWorklist(database)
 
     async def close(self) -> None:
         """Finish what was accepted and give all connections back."""

@@ -191,3 +191,42 @@ subscriptions = Table(
     Column("since", Instant, nullable=False),
     Column("former", Text, nullable=False, server_default=text("''")),
 )
+
+# What an EPR does not take as itself: every version, each a row of its own.
+worklist = Table(
+    "worklist",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("current", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("updated", Instant, nullable=False),
+    Column("way", Text, nullable=False),
+    Column("write", Text, nullable=False),
+    Column("told", Text, nullable=False),
+    # Who made the version: empty for the service itself.
+    Column("by", Text, nullable=False),
+    Column("resource", LargeBinary, nullable=False),
+    UniqueConstraint("type", "id", "version"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_worklist_current",
+    worklist.c.epr,
+    worklist.c.patient,
+    sqlite_where=worklist.c.current,
+    postgresql_where=worklist.c.current,
+)
+Index(
+    "ix_worklist_type",
+    worklist.c.type,
+    worklist.c.row,
+    sqlite_where=worklist.c.current,
+    postgresql_where=worklist.c.current,
+)
