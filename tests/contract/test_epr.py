@@ -155,6 +155,39 @@ async def test_a_search_by_last_change(epr: Adapter, patient: str) -> None:
     assert await found(epr, "Task", patient=patient, _lastUpdated=f"ge{later}") == []
 
 
+async def test_a_search_between_two_instants(epr: Adapter, patient: str) -> None:
+    stored = await epr.create(task(patient, patient))
+    last = datetime.fromisoformat(stored["meta"]["lastUpdated"]).replace(microsecond=0)
+    before, after = (f"{last + timedelta(seconds=s):%Y-%m-%dT%H:%M:%SZ}" for s in (-5, 5))
+
+    async def between(low: str, high: str) -> list[Resource]:
+        return [
+            one async for one in epr.search("Task", {"patient": patient, "_lastUpdated": [f"ge{low}", f"lt{high}"]})
+        ]
+
+    assert [one["id"] for one in await between(before, after)] == [stored["id"]]
+    assert await between(after, "2199-01-01T00:00:00Z") == []
+    assert await between("2001-01-01T00:00:00Z", before) == []
+
+
+async def test_everything_that_was_committed_to_a_type(epr: Adapter, sekmet_url: str) -> None:
+    stored = await epr.create({"resourceType": "Patient", "active": True})
+    await epr.update({**stored, "active": False})
+    await erase(epr, f"Patient/{stored['id']}", sekmet_url)
+    other = await epr.create({"resourceType": "Organization", "name": "Another type"})
+    since = datetime.fromisoformat(stored["meta"]["lastUpdated"]) - timedelta(seconds=2)
+
+    committed = [event async for event in epr.changes("Patient", since)]
+
+    mine = [(event.version, event.deleted) for event in committed if event.id == stored["id"]]
+    assert {("1", False), ("2", False)} <= set(mine)
+    assert any(deleted for _, deleted in mine)
+    assert {event.type for event in committed} == {"Patient"}
+    assert other["id"] not in {event.id for event in committed}
+    future = since + timedelta(days=30_000)
+    assert [event async for event in epr.changes("Patient", future)] == []
+
+
 async def test_a_search_that_is_not_understood_is_refused_not_widened(epr: Adapter, patient: str) -> None:
     with pytest.raises(EprRefused):
         await found(epr, "Task", bogus="1")

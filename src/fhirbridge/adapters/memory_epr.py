@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhirbridge.adapters.epr import entries
 from fhirbridge.adapters.epr.delivery import deliver
@@ -42,6 +43,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "Task": ("status", "intent"),
 }
 _PATIENT = ("subject", "patient", "for")
+_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class _Outcome(Struct, frozen=True):
@@ -63,6 +65,7 @@ class MemoryEpr:
         self._clock = clock
         self._on_change = on_change
         self._versions: dict[str, list[Resource | None]] = {}
+        self._committed: list[tuple[datetime, Event]] = []
         self._ids = 0
 
     async def capability(self) -> Resource:
@@ -79,17 +82,33 @@ class MemoryEpr:
         """Every version of `Type/id`, oldest first, deletions left out."""
         return [copy.deepcopy(version) for version in self._versions.get(reference, []) if version is not None]
 
-    async def search(self, resource_type: str, parameters: Mapping[str, str]) -> AsyncIterator[Resource]:
+    async def search(
+        self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]
+    ) -> AsyncIterator[Resource]:
         """All matches, by the instant of their last change.
 
-        Parameters: `_id`, `_lastUpdated` (ge, gt, le, lt), `_tag`, `identifier`, `patient`, `subject`, `status`,
-        `criteria`, `url`; commas are alternatives, as in FHIR. `_count` and `_sort` change nothing here.
+        Parameters: `_id`, `_lastUpdated` and `date` (ge, gt, le, lt), `_tag`, `identifier`, `patient`, `subject`,
+        `location`, `status`, `criteria`, `url`; commas are alternatives, several values have to match each, as in FHIR.
+        `_count` and `_sort` change nothing here.
 
         Raises:
             EprRefused: the type or a parameter is not known.
         """
-        for match in self._matches(resource_type, parameters.items()):
+        given = [(name, value) for name, of in parameters.items() for value in ([of] if isinstance(of, str) else of)]
+        for match in self._matches(resource_type, given):
             yield copy.deepcopy(match)
+
+    async def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
+        """Every version of any resource of the type since then, the latest first; deletions as far as they are dated.
+
+        Raises:
+            EprRefused: the type is not known.
+        """
+        if resource_type not in _REQUIRED:
+            raise EprRefused(f"{self.name}: {resource_type}: no such resource type here")
+        for at, event in reversed(self._committed):
+            if event.type == resource_type and at >= since:
+                yield event
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
@@ -209,6 +228,7 @@ class MemoryEpr:
 
     async def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
+            self._committed.append((self._clock.now(), replace(event, resource=None)))
             if self._on_change is not None and event.type not in ("Subscription", "Provenance"):
                 await self._on_change(event)
 
@@ -243,10 +263,34 @@ def _token(element: Resource, value: str, of: str) -> bool:
 
 
 def _compared(stored: str, value: str) -> bool:
+    left = datetime.fromisoformat(stored)
+    return _within(left, left, value)
+
+
+def _within(low: datetime, high: datetime, value: str) -> bool:
+    """How FHIR compares a time from `low` to `high` with an instant that has a prefix."""
     prefix, instant = (value[:2], value[2:]) if value[:2].isalpha() else ("eq", value)
-    left, right = datetime.fromisoformat(stored), datetime.fromisoformat(instant)
-    order = {"ge": left >= right, "gt": left > right, "le": left <= right, "lt": left < right, "eq": left == right}
-    return order[prefix]
+    right = datetime.fromisoformat(instant)
+    return {"ge": high >= right, "gt": high > right, "le": low <= right, "lt": low < right, "eq": low == right}[prefix]
+
+
+def _takes_place(resource: Resource, values: Sequence[str]) -> bool:
+    period = resource.get("period", {"start": resource.get("start"), "end": resource.get("start")})
+    if not period.get("start"):
+        return False
+    low = _moment(period["start"])
+    high = _moment(period["end"]) if period.get("end") else _EVER
+    return any(_within(low, high, value) for value in values)
+
+
+def _moment(written: str) -> datetime:
+    read = datetime.fromisoformat(written)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _is_at(resource: Resource, values: Sequence[str]) -> bool:
+    actors = {participant.get("actor", {}).get("reference") for participant in resource.get("participant", [])}
+    return bool(actors & {value if "/" in value else f"Location/{value}" for value in values})
 
 
 def _patients(resource: Resource) -> set[str]:
@@ -261,6 +305,8 @@ def _patients(resource: Resource) -> set[str]:
 _PARAMETERS: Mapping[str, Callable[[Resource, Sequence[str]], bool]] = {
     "_id": lambda one, values: one["id"] in values,
     "_lastUpdated": lambda one, values: any(_compared(one["meta"]["lastUpdated"], value) for value in values),
+    "date": _takes_place,
+    "location": _is_at,
     "_tag": lambda one, values: any(_token(tag, v, "code") for tag in one["meta"].get("tag", []) for v in values),
     "identifier": lambda one, values: any(_token(i, v, "value") for i in one.get("identifier", []) for v in values),
     "patient": _is_about,

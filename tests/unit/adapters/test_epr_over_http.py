@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from fhirbridge.adapters.auth import BearerToken
 from fhirbridge.adapters.epr import FhirEpr
 from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
-from fhirbridge.ports import Delivery, Outgoing, Resource, Subject
+from fhirbridge.ports import Delivery, Event, Outgoing, Resource, Subject
 
 BASE = "https://epr.example/fhir"
 OUTCOME = {
@@ -180,6 +181,55 @@ async def test_a_search_without_end_ends(epr: FhirEpr) -> None:
     with pytest.raises(EprError, match="more than 3 pages"):
         await ids(epr)
     assert respx.calls.call_count == 3
+
+
+@respx.mock
+async def test_what_slips_to_a_page_that_was_read_is_found_by_reading_again(epr: FhirEpr) -> None:
+    second = respx.get(BASE, params={"page": "2"}).respond(json=page("4"))
+    respx.get(f"{BASE}/Task").mock(
+        side_effect=[
+            httpx.Response(200, json=page("1", "2", following=f"{BASE}?page=2")),
+            httpx.Response(200, json=page("2", "3", following=f"{BASE}?page=2")),
+            httpx.Response(200, json=page("2", "3", following=f"{BASE}?page=2")),
+        ]
+    )
+    assert [match["id"] async for match in epr.search("Task", {})] == ["1", "2", "4", "3"]
+    assert second.call_count == 3
+
+
+@respx.mock
+async def test_one_page_is_of_one_moment_and_read_once(epr: FhirEpr) -> None:
+    asked = respx.get(f"{BASE}/Task").respond(json=page("1", "2"))
+    assert len([match async for match in epr.search("Task", {})]) == 2
+    assert asked.call_count == 1
+
+
+@respx.mock
+async def test_a_search_that_never_holds_still_is_given_up(epr: FhirEpr) -> None:
+    count = iter(range(1000))
+    respx.get(BASE, params={"page": "2"}).respond(json=page("last"))
+    respx.get(f"{BASE}/Task").mock(
+        side_effect=lambda _: httpx.Response(200, json=page(f"new-{next(count)}", following=f"{BASE}?page=2"))
+    )
+    with pytest.raises(EprUnavailable, match="keeps changing"):
+        [match async for match in epr.search("Task", {})]
+
+
+@respx.mock
+async def test_the_history_of_a_type_tells_of_versions_and_deletions(epr: FhirEpr) -> None:
+    entry = [
+        {"request": {"method": "DELETE", "url": "Task/2"}, "response": {"etag": 'W/"7"'}},
+        {"resource": {"resourceType": "Task", "id": "1", "meta": {"versionId": "3"}}},
+        {"resource": {"resourceType": "Patient", "id": "1"}},
+        {"request": {"method": "DELETE", "url": "Patient/2"}},
+    ]
+    asked = respx.get(f"{BASE}/Task/_history").respond(json={"resourceType": "Bundle", "entry": entry})
+    since = datetime(2026, 3, 29, 2, 30, tzinfo=timezone(timedelta(hours=1)))
+
+    events = [event async for event in epr.changes("Task", since)]
+
+    assert events == [Event(type="Task", id="2", version="7", deleted=True), Event(type="Task", id="1", version="3")]
+    assert asked.calls[0].request.url.params["_since"] == "2026-03-29T01:30:00Z"
 
 
 @respx.mock

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urljoin, urlsplit
@@ -21,10 +22,10 @@ import orjson
 
 from fhirbridge import __version__
 from fhirbridge.adapters.auth import Credentials
-from fhirbridge.adapters.epr import answers
+from fhirbridge.adapters.epr import answers, entries
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.errors import EprError, EprRefused, EprUnavailable
-from fhirbridge.ports import Delivery, Receipt, Resource
+from fhirbridge.ports import Delivery, Event, Receipt, Resource
 
 FHIR_JSON = "application/fhir+json"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
@@ -32,6 +33,7 @@ LONGEST = 120.0
 LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
 LARGEST_ANSWER = 32 * 1024 * 1024
 MOST_PAGES = 1000
+MOST_READINGS = 6
 PAGE = 200
 
 _REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
@@ -47,8 +49,8 @@ class FhirEpr:
     `base_url` is the EPR's FHIR base, with or without a slash at its end; `auth` says who asks, `tls` whom to trust and
     which certificate to show. `timeout` is for each step of a request, `longest` in seconds for the whole of it;
     `largest_answer` in bytes; `most_pages` bounds one search. A search pages by the EPR's
-    `next` links: where these are offsets, a resource that is changed meanwhile can slip from one page to another, so
-    that it comes once at most and in rare cases not at all. Whoever needs them all reads again with an overlap.
+    `next` links: where these are offsets, a resource that is changed meanwhile makes another slip from one page to one
+    that was read already. So an answer of several pages is read again until a reading brings nothing new.
     """
 
     def __init__(
@@ -106,25 +108,47 @@ class FhirEpr:
         """Every version of `Type/id` the EPR still has, oldest first, deletions left out; empty where it keeps none."""
         what = f"history of {reference}"
         versions: list[Resource] = []
-        async for entry in self._pages(f"{_checked(reference)}/_history?_count={PAGE}", what, absent_is_empty=True):
-            if isinstance(version := entry.get("resource"), dict):
-                versions.append(version)
+        async for page in self._pages(f"{_checked(reference)}/_history?_count={PAGE}", what, absent_is_empty=True):
+            for entry in page.get("entry", []):
+                if isinstance(version := entry.get("resource"), dict):
+                    versions.append(version)
         return versions[::-1]
 
-    async def search(self, resource_type: str, parameters: Mapping[str, str]) -> AsyncIterator[Resource]:
+    async def search(
+        self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]
+    ) -> AsyncIterator[Resource]:
         """All matches, over all pages; pages are followed only inside the EPR's own base URL.
 
-        The EPR is asked to refuse what it does not understand: to ignore a parameter would widen the search.
+        The EPR is asked to refuse what it does not understand: to ignore a parameter would widen the search. An answer
+        of several pages is read until nothing new comes, and given up where that does not come to an end.
         """
-        query = httpx.QueryParams({"_count": str(PAGE), **parameters})
+        given = {name: value if isinstance(value, str) else list(value) for name, value in parameters.items()}
+        query = httpx.QueryParams({"_count": str(PAGE), **given})
+        what = f"search {resource_type}"
         seen: set[str] = set()
-        async for entry in self._pages(f"{resource_type}?{query}", f"search {resource_type}"):
-            match = entry.get("resource")
-            if not isinstance(match, dict) or entry.get("search", {}).get("mode", "match") != "match":
-                continue
-            if match.get("resourceType") == resource_type and match.get("id") not in seen:
-                seen.add(str(match.get("id")))
-                yield match
+        for reading in range(MOST_READINGS):
+            pages, new = 0, False
+            async for page in self._pages(f"{resource_type}?{query}", what):
+                pages += 1
+                for match in _matches(page, resource_type):
+                    if (identity := str(match.get("id"))) not in seen:
+                        seen.add(identity)
+                        new = True
+                        yield match
+            if pages <= 1 or (reading and not new):
+                return
+        raise EprUnavailable(f"{self.name}: {what}: it keeps changing while it is read; narrow the search")
+
+    async def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
+        """Every version of any resource of the type committed since then, deletions too (type-level `_history`).
+
+        The newest come first (FHIR R4, http.html#history), so what is committed meanwhile repeats some and hides none.
+        """
+        query = httpx.QueryParams({"_count": str(PAGE), "_since": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+        async for page in self._pages(f"{resource_type}/_history?{query}", f"history of {resource_type}"):
+            for entry in page.get("entry", []):
+                if event := entries.committed(entry, resource_type):
+                    yield event
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
@@ -145,7 +169,7 @@ class FhirEpr:
         return await self._ask("PUT", reference, resource, what=f"update {reference}", prefer="return=representation")
 
     async def _pages(self, path: str, what: str, *, absent_is_empty: bool = False) -> AsyncIterator[Resource]:
-        """The entries of a Bundle and of all that follow it."""
+        """A Bundle and all that follow it."""
         following = path
         for _ in range(self._most_pages):
             bundle = await self._found(following, what=what)
@@ -153,8 +177,7 @@ class FhirEpr:
                 return
             if bundle is None or bundle.get("resourceType") != "Bundle":
                 raise EprError(f"{self.name}: {what}: no Bundle; check that the EPR offers this interaction")
-            for entry in bundle.get("entry", []):
-                yield entry
+            yield bundle
             following = _next(bundle)
             if not following:
                 return
@@ -243,6 +266,15 @@ def _checked(reference: str) -> str:
     if not _REFERENCE.fullmatch(reference):
         raise EprRefused(f"{reference!r} is not of the form Type/id")
     return reference
+
+
+def _matches(bundle: Resource, resource_type: str) -> Iterator[Resource]:
+    """What was searched for: neither what was included with it, nor what the EPR says about the search."""
+    for entry in bundle.get("entry", []):
+        match = entry.get("resource")
+        included = entry.get("search", {}).get("mode", "match") != "match"
+        if isinstance(match, dict) and not included and match.get("resourceType") == resource_type:
+            yield match
 
 
 def _next(bundle: Resource) -> str:
