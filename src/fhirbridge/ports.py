@@ -250,6 +250,22 @@ class Worklist(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Who looked at what about whom: AuditEvents, appended and never changed."""
+
+    async def record(self, events: Sequence[Resource]) -> None:
+        """Append R4 AuditEvents; when this returns, they are durable.
+
+        Raises:
+            StoreUnavailable: none of them is; what they tell of must not be shown.
+        """
+        ...
+
+    def recorded(self, since: datetime, until: datetime) -> AsyncIterator[Resource]:
+        """Those recorded at or after `since` and before `until`, in the order in which they were appended."""
+        ...
+
+
 class Clock(Protocol):
     """Where the edges get the time from; the core is given it."""
 
@@ -262,8 +278,23 @@ class Store(Protocol):
     """The durable truth: inbox, versions, timers, effects, outbox, subscriptions, and the service's own worklist."""
 
     @property
+    def gaps(self) -> Gaps:
+        """What may be unknown, and how far the feeds have come."""
+        ...
+
+    @property
     def worklist(self) -> Worklist:
         """What EPRs do not take as itself."""
+        ...
+
+    @property
+    def audit(self) -> Audit:
+        """Who looked at what."""
+        ...
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept of the EPRs' resources."""
         ...
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
@@ -381,6 +412,23 @@ class Kept(Protocol):
         ...
 
 
+class Hearing(Struct, frozen=True, kw_only=True):
+    """What was last heard of a feed that numbers its events, and at `heard` at all (heartbeats too).
+
+    `top` is the highest number that came, at `at`; None where it is not known yet from which to count. `promised` is
+    the number that the EPR said at `promised_at` to have come to. `doubtful`: a lower number came after a higher one.
+    """
+
+    epr: str
+    type: str
+    heard: datetime
+    at: datetime
+    top: int | None = None
+    promised: int = 0
+    promised_at: datetime | None = None
+    doubtful: bool = False
+
+
 class Gaps(Protocol):
     """The durable truth about gaps, and how far each feed has come."""
 
@@ -392,12 +440,27 @@ class Gaps(Protocol):
         """Those that are open, of this EPR or of all, oldest first."""
         ...
 
-    async def covered(self, epr: str, resource_type: str, since: datetime, began: datetime) -> None:
-        """All changes since `since` were read, beginning at `began`, and accepted: note it on what that covers."""
+    async def covered(self, epr: str, resource_type: str, since: datetime, began: datetime, ended: datetime) -> None:
+        """Changes since `since` were read, from `began` on, and accepted by `ended`: note it on what that covers."""
         ...
 
     async def close(self, epr: str, now: datetime) -> list[Gap]:
-        """Close what was covered by events that have been digested by now; the patients held back for it are due."""
+        """Close what was covered, once all that was accepted by then is digested; those that closed.
+
+        With the last of an EPR, the patients who were held back are due.
+        """
+        ...
+
+    async def hold(self, subject: Subject) -> bool:
+        """Look at the patient again when the gaps of their EPR have closed; False where none is open any more."""
+        ...
+
+    async def heard(self, hearing: Hearing) -> None:
+        """Remember what was last heard of a feed; replaces what was there of the same EPR and type."""
+        ...
+
+    async def hearing(self, epr: str, resource_type: str) -> Hearing | None:
+        """What was last heard; None if nothing was."""
         ...
 
     async def mark(self, epr: str, of: str, at: datetime) -> None:

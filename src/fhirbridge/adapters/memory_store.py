@@ -10,12 +10,15 @@ from itertools import count
 
 from msgspec.structs import replace
 
+from fhirbridge.adapters.memory_gaps import MemoryGaps
+from fhirbridge.adapters.memory_kept import MemoryKept
+from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
 from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.sql_store import LEASE
-from fhirbridge.adapters.store.version_key import version_key
+from fhirbridge.adapters.store.version_key import is_by_content, key_among, version_key
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.errors import Defect, Overtaken
@@ -76,7 +79,10 @@ class MemoryStore:
         self._outbox: dict[int, _Row] = {}
         self._settled: set[int] = set()
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
+        self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
         self.worklist = MemoryWorklist(self.accept)
+        self.audit = MemoryAudit()
+        self.kept = MemoryKept(self._versions)
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
         """Keep events until they are digested.
@@ -97,10 +103,10 @@ class MemoryStore:
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
         news: set[Subject] = set()
-        for version in versions:
+        for version in sorted(versions, key=lambda version: version.fact.known):
             fact = version.fact
-            key = (epr, fact.source.type, fact.source.id, version_key(version))
-            if key in self._versions:
+            key = (epr, fact.source.type, fact.source.id, self._key(epr, version))
+            if not key[3] or key in self._versions:
                 continue
             self._versions[key] = version
             if fact.patient:
@@ -184,6 +190,7 @@ class MemoryStore:
             effects=tuple(state.effects),
             references=dict(sorted(state.references.items())),
             revision=Revision(news=state.news, turn=state.turn),
+            gaps=tuple(self.gaps.open_at(subject.epr)),
         )
 
     async def commit(
@@ -254,6 +261,15 @@ class MemoryStore:
     async def subscribed(self, subscription: Subscribed) -> None:
         """Remember a registration; replaces the one with the same EPR and criteria."""
         self._subscriptions[subscription.epr, subscription.criteria] = subscription
+
+    def _key(self, epr: str, version: Version) -> str:
+        """Under which key to keep it; empty for one without an id that says nothing new."""
+        key, fact = version_key(version), version.fact
+        if not is_by_content(key):
+            return key
+        mine = (epr, fact.source.type, fact.source.id)
+        before = [(other.fact.known, of[3]) for of, other in self._versions.items() if of[:3] == mine]
+        return key_among(before, fact.known, key)
 
     def _tell_news(self, about: Iterable[Subject], now: datetime) -> None:
         for subject in about:

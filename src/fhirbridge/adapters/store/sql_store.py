@@ -10,8 +10,11 @@ from uuid import uuid4
 from sqlalchemy import delete, select
 
 from fhirbridge.adapters.store import inbox, outbox, schema, subjects
+from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
+from fhirbridge.adapters.store.gaps import SqlGaps, open_at
 from fhirbridge.adapters.store.group_commit import GroupCommit
+from fhirbridge.adapters.store.kept import SqlKept
 from fhirbridge.adapters.store.tables import subscriptions
 from fhirbridge.adapters.store.worklist import SqlWorklist
 from fhirbridge.core.effects import AnyEffect
@@ -61,7 +64,10 @@ class SqlStore:
         self._database = database
         self._lease = lease
         self._inbox = GroupCommit[inbox.Row](self._add)
+        self.gaps = SqlGaps(database)
         self.worklist = SqlWorklist(database)
+        self.audit = SqlAudit(database)
+        self.kept = SqlKept(database)
 
     async def close(self) -> None:
         """Finish what was accepted and give all connections back."""
@@ -155,6 +161,7 @@ class SqlStore:
                 effects=await outbox.effects_of(connection, subject),
                 references=await outbox.references_of(connection, subject),
                 revision=await subjects.revision(connection, subject),
+                gaps=tuple(await open_at(connection, subject.epr)),
             )
 
     async def commit(

@@ -101,6 +101,8 @@ versions = Table(
     # The version's id, or a hash of its content where it has none (see `version_key`).
     Column("version", Text, nullable=False),
     Column("known", Instant, nullable=False),
+    # When what it tells of took place; null for what says how things stand.
+    Column("happens", Instant),
     Column("patient", Text, nullable=False),
     Column("fact", LargeBinary, nullable=False),
     Column("resource", LargeBinary, nullable=False),
@@ -109,6 +111,7 @@ versions = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_versions_epr_patient_known", versions.c.epr, versions.c.patient, versions.c.known)
+Index("ix_versions_epr_type_happens", versions.c.epr, versions.c.type, versions.c.happens)
 
 subjects = Table(
     "subjects",
@@ -192,6 +195,56 @@ subscriptions = Table(
     Column("former", Text, nullable=False, server_default=text("''")),
 )
 
+# What may be unknown: a row for each gap that there ever was; and how far the feeds have come.
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("feed", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("covered_at", Instant),
+    Column("closed_at", Instant),
+    Index(
+        "ix_gaps_open",
+        "epr",
+        "type",
+        "cause",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+held = Table(
+    "held",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("patient", Text, primary_key=True),
+)
+marks = Table(
+    "marks",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("of", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+hearings = Table(
+    "hearings",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("heard", Instant, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("top", BigInteger),
+    Column("promised", BigInteger, nullable=False),
+    Column("promised_at", Instant),
+    Column("doubtful", Boolean, nullable=False),
+)
+
 # What an EPR does not take as itself: every version, each a row of its own.
 worklist = Table(
     "worklist",
@@ -230,3 +283,14 @@ Index(
     sqlite_where=worklist.c.current,
     postgresql_where=worklist.c.current,
 )
+
+# AuditEvents; a trigger refuses to change or delete them.
+audit = Table(
+    "audit",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("recorded", Instant, nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_audit_recorded", audit.c.recorded)
