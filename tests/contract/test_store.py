@@ -10,13 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.adapters.store import open_store
 from fhirbridge.core.effects import AnyEffect, Completed, Key, Kind, Started, Withdrawal, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source, Unmapped
 from fhirbridge.errors import Defect, Overtaken, SenderError
-from fhirbridge.ports import Delivery, Event, Known, Outgoing, Receipt, Remapped, Store, Subject, Subscribed, Version
+from fhirbridge.ports import (
+    Delivery,
+    Event,
+    Known,
+    Outgoing,
+    Receipt,
+    Remapped,
+    Resource,
+    Store,
+    Subject,
+    Subscribed,
+    Version,
+)
 from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -194,6 +207,86 @@ async def test_a_version_without_an_id_is_told_by_its_content(store: Store) -> N
 
     await store.keep("epr", [other], [], NOON)
     assert len((await store.load(ANN)).facts) == 2
+
+
+async def test_without_an_id_the_same_again_is_new_only_after_something_else(store: Store) -> None:
+    def said(status: str, minutes: int) -> Version:
+        known = NOON + timedelta(minutes=minutes)
+        version = appointment("a", "", known=known)
+        version.resource.update(status=status, meta={"lastUpdated": known.isoformat()}, text={"div": str(minutes)})
+        return version
+
+    await store.keep("epr", [said("noshow", 0), said("noshow", 1)], [], NOON)
+    await store.keep("epr", [said("noshow", 2)], [], NOON)
+    assert [fact.known for fact in (await store.load(ANN)).facts] == [NOON]
+
+    await store.keep("epr", [said("fulfilled", 3), said("noshow", 5)], [], NOON)
+    await store.keep("epr", [said("fulfilled", 4)], [], NOON)
+    await store.keep("epr", [said("noshow", 6), said("fulfilled", 7), said("noshow", 8)], [], NOON)
+    expected = [NOON + timedelta(minutes=minutes) for minutes in (0, 3, 5, 7, 8)]
+    assert [fact.known for fact in (await store.load(ANN)).facts] == expected
+
+
+async def test_without_an_id_one_that_says_it_was_entered_in_error_is_no_deletion(store: Store) -> None:
+    def wrong(known: datetime) -> Version:
+        version = appointment("a", "", known=known, erased=True)
+        version.resource.update(status="entered-in-error", meta={"lastUpdated": known.isoformat()})
+        return version
+
+    await store.keep("epr", [wrong(NOON)], [], NOON)
+    await store.keep("epr", [wrong(NOON + SOON)], [], NOON)
+    assert [fact.known for fact in (await store.load(ANN)).facts] == [NOON]
+
+
+async def test_what_is_kept_of_a_resource_is_its_last_version(store: Store) -> None:
+    await store.keep("epr", [appointment("a", "2", known=NOON + SOON), appointment("a"), appointment("b")], [], NOON)
+    await store.keep("other", [appointment("c")], [], NOON)
+    latest = await store.kept.latest("epr", "Appointment", ["a", "b", "c"])
+    assert {identity: version.fact.source.version for identity, version in latest.items()} == {"a": "2", "b": "1"}
+    assert latest["b"] == appointment("b")
+    assert await store.kept.latest("epr", "Encounter", ["a"]) == {}
+    assert await store.kept.latest("epr", "Appointment", []) == {}
+
+
+async def test_what_should_be_found_in_a_window_of_time(store: Store) -> None:
+    hour = timedelta(hours=1)
+    early, late = NOON - hour, NOON + hour  # appointments start an hour before they became known
+    await store.keep("epr", [appointment("in"), appointment("bobs", patient=BOB.patient)], [], NOON)
+    await store.keep("epr", [appointment("moved"), appointment("moved", "2", known=NOON + 5 * hour)], [], NOON)
+    await store.keep("epr", [appointment("gone"), appointment("gone", "2", known=NOON + SOON, erased=True)], [], NOON)
+    await store.keep("epr", [appointment("end", known=late + hour)], [], NOON)
+
+    async def expected(**window: Any) -> set[str]:
+        return await store.kept.expected("epr", "Appointment", **window)
+
+    assert await expected(start=early, end=late) == {"in", "bobs"}
+    assert await expected(start=early, end=late, patient=BOB.patient) == {"bobs"}
+    assert await expected(start=early + SOON, end=late) == set()
+    assert await expected(start=None, end=None) == {"in", "bobs", "moved", "end"}
+    assert await expected(start=None, end=None, patient=BOB.patient) == {"bobs"}
+    assert await store.kept.expected("other", "Appointment", start=early, end=late) == set()
+
+
+async def test_a_changed_mapping_changes_when_it_took_place(store: Store) -> None:
+    await store.keep("epr", [appointment("a")], [], NOON)
+
+    def reading(resource: Resource) -> AnyFact:
+        fact = appointment("a").fact
+        assert isinstance(fact, Appointment)
+        return replace(fact, start=NOON + timedelta(days=9))
+
+    await store.remap("epr", reading, NOON)
+
+    start, end = NOON + timedelta(days=8), NOON + timedelta(days=10)
+    assert await store.kept.expected("epr", "Appointment", start=start, end=end) == {"a"}
+
+
+async def test_the_patients_of_an_epr_in_order(store: Store) -> None:
+    await store.keep("epr", [appointment("a"), appointment("b", patient=BOB.patient)], [], NOON)
+    await store.keep("other", [appointment("c", patient="Patient/cid")], [], NOON)
+    assert await store.kept.patients("epr", after="", limit=10) == [ANN.patient, BOB.patient]
+    assert await store.kept.patients("epr", after=ANN.patient, limit=10) == [BOB.patient]
+    assert await store.kept.patients("epr", after="", limit=1) == [ANN.patient]
 
 
 async def test_a_second_deletion_of_the_same_id_is_another_version(store: Store) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, exists, select, update
+from sqlalchemy import RowMapping, bindparam, exists, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store.dialect import insert_into
+from fhirbridge.adapters.store.kept import took_place
 from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.tables import inbox, versions
-from fhirbridge.adapters.store.version_key import version_key
+from fhirbridge.adapters.store.version_key import is_by_content, key_among, version_key
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.errors import SenderError
 from fhirbridge.ports import Arrival, Event, Reading, Subject, Version
@@ -92,7 +93,8 @@ async def add_versions(
 ) -> set[Subject]:
     """Keep the versions that are new; the subjects that they are about."""
     news: set[Subject] = set()
-    rows = sorted((_version_row(epr, version, now) for version in arrived), key=_unique)
+    rows = await _told_apart(connection, epr, [_version_row(epr, version, now) for version in arrived])
+    rows.sort(key=_unique)
     for start in range(0, len(rows), _BATCH):
         statement = (
             insert_into(connection, versions)
@@ -104,6 +106,28 @@ async def add_versions(
     return news
 
 
+async def _told_apart(connection: AsyncConnection, epr: str, rows: list[Row]) -> list[Row]:
+    """The rows; of those without a version id only what says something new, under a key that nothing has yet."""
+    by_content = sorted((row for row in rows if is_by_content(row["version"])), key=lambda row: row["known"])
+    if not by_content:
+        return rows
+    kept: dict[tuple[str, str], list[tuple[datetime, str]]] = {(row["type"], row["id"]): [] for row in by_content}
+    named = sorted(kept)
+    for start in range(0, len(named), _BATCH):
+        some = tuple_(versions.c.type, versions.c.id).in_(named[start : start + _BATCH])
+        query = select(versions.c.type, versions.c.id, versions.c.known, versions.c.version)
+        found = await connection.execute(query.where(versions.c.epr == epr, some).order_by(versions.c.row))
+        for kind, identity, known, version in found:
+            kept[kind, identity].append((known, version))
+    told = [row for row in rows if not is_by_content(row["version"])]
+    for row in by_content:
+        before = kept[row["type"], row["id"]]
+        if key := key_among(before, row["known"], row["version"]):
+            before.append((row["known"], key))
+            told.append({**row, "version": key})
+    return told
+
+
 def _version_row(epr: str, version: Version, now: datetime) -> Row:
     fact = version.fact
     return {
@@ -112,6 +136,7 @@ def _version_row(epr: str, version: Version, now: datetime) -> Row:
         "id": fact.source.id,
         "version": version_key(version),
         "known": fact.known,
+        "happens": took_place(fact),
         "patient": fact.patient,
         "fact": _PACK.encode(fact),
         "resource": _json(version.resource),
@@ -143,7 +168,8 @@ async def reread_versions(connection: AsyncConnection, epr: str, reading: Readin
         kept = _FACT.decode(row.fact)
         fact = reread(kept, msgspec.json.decode(row.resource), reading)
         if fact != kept:
-            changed.append({"which": row.row, "patient": fact.patient, "fact": _PACK.encode(fact)})
+            told = {"patient": fact.patient, "fact": _PACK.encode(fact), "happens": took_place(fact)}
+            changed.append({"which": row.row, **told})
             about |= {Subject(epr, patient) for patient in (kept.patient, fact.patient) if patient}
     if changed:
         await connection.execute(update(versions).where(versions.c.row == bindparam("which")), changed)

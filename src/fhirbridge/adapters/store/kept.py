@@ -1,0 +1,110 @@
+"""What is kept of an EPR's resources, over one database (`ports.Kept`): reads alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fhirbridge.adapters.store.database import Database
+from fhirbridge.adapters.store.tables import subjects, versions
+from fhirbridge.core.facts import AnyFact, Appointment, Encounter, Episode, Fact, Message, Task
+from fhirbridge.ports import Version
+
+_FACT: msgspec.msgpack.Decoder[AnyFact] = msgspec.msgpack.Decoder(AnyFact)
+_BATCH = 500
+Item = TypeVar("Item")
+
+
+def took_place(fact: Fact) -> datetime | None:
+    """When that which the fact tells of happened, or will; None for what only says how things stand."""
+    match fact:
+        case Appointment(start=start) | Encounter(start=start) | Episode(start=start):
+            return start
+        case Message(sent=sent):
+            return sent
+        case Task(happened=happened):
+            return happened
+        case _:
+            return None
+
+
+def is_expected(fact: Fact, start: datetime | None, end: datetime | None, patient: str) -> bool:
+    """Whether the resource should be found by asking for what took place from `start` to before `end`."""
+    if fact.erased or (patient and fact.patient != patient):
+        return False
+    if start is None and end is None:
+        return True
+    when = took_place(fact)
+    return when is not None and (start is None or when >= start) and (end is None or when < end)
+
+
+class SqlKept:
+    """What is kept, from the tables of the store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def latest(self, epr: str, resource_type: str, ids: Collection[str]) -> dict[str, Version]:
+        """For each of these ids that anything is kept of, the version that became known last."""
+        found: dict[str, Version] = {}
+        async with self._database.reading() as connection:
+            for some in _batches(sorted(ids)):
+                query = (
+                    select(versions.c.id, versions.c.fact, versions.c.resource)
+                    .where(versions.c.epr == epr, versions.c.type == resource_type, versions.c.id.in_(some))
+                    .order_by(versions.c.known, versions.c.row)
+                )
+                last = {row.id: row for row in await connection.execute(query)}
+                for identity, row in last.items():
+                    found[identity] = Version(fact=_FACT.decode(row.fact), resource=msgspec.json.decode(row.resource))
+        return found
+
+    async def expected(
+        self, epr: str, resource_type: str, *, start: datetime | None, end: datetime | None, patient: str = ""
+    ) -> set[str]:
+        """Ids of resources that, as last known, are there and took place from `start` to before `end`."""
+        candidates = select(versions.c.id).where(versions.c.epr == epr, versions.c.type == resource_type).distinct()
+        if patient:
+            candidates = candidates.where(versions.c.patient == patient)
+        if start is not None:
+            candidates = candidates.where(versions.c.happens >= start)
+        if end is not None:
+            candidates = candidates.where(versions.c.happens < end)
+        async with self._database.reading() as connection:
+            ids = list((await connection.execute(candidates)).scalars())
+            facts: dict[str, AnyFact] = {}
+            for some in _batches(ids):
+                facts |= await _last_facts(connection, epr, resource_type, some)
+        return {identity for identity, fact in facts.items() if is_expected(fact, start, end, patient)}
+
+    async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
+        """Patients of this EPR about whom anything is kept, in order, those past `after`."""
+        query = (
+            select(subjects.c.patient)
+            .where(subjects.c.epr == epr, subjects.c.patient > after)
+            .order_by(subjects.c.patient)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())
+
+
+async def _last_facts(
+    connection: AsyncConnection, epr: str, resource_type: str, ids: Sequence[str]
+) -> dict[str, AnyFact]:
+    query = (
+        select(versions.c.id, versions.c.fact)
+        .where(versions.c.epr == epr, versions.c.type == resource_type, versions.c.id.in_(ids))
+        .order_by(versions.c.known, versions.c.row)
+    )
+    last = {row.id: row.fact for row in await connection.execute(query)}
+    return {identity: _FACT.decode(fact) for identity, fact in last.items()}
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
