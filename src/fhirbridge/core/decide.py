@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from fhirbridge.core.cases import Case
+from fhirbridge.core.confirming import confirming
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Thing
+from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
 from fhirbridge.core.policy import Pack, Pathway
@@ -58,7 +60,8 @@ def decide(
     runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
     courses = Looking(runs, cases).everything()
     obligations = join(runs.asks, pack)
-    wanted = {obligation.identity for obligation in obligations}
+    deliveries = confirming(pack, record, own, now)
+    wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
     gone = [t for t in own.things.values() if could_go(t, pack, own) and t.identity not in wanted]
     stand = [run for _, run in runs.all]
 
@@ -69,12 +72,13 @@ def decide(
 
     corrected = tuple(corrections(pack, record, own, may_tell))
     return Decision(
-        obligations=(*obligations, *corrected),
+        obligations=(*obligations, *corrected, *deliveries.obligations),
         started=runs.new(),
         endings=tuple(dict.fromkeys(runs.endings)),
         unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, stand, record)) for thing in gone),
+        marks=deliveries.marks,
         held=tuple(runs.held),
-        wakes_at=runs.wakes_at,
+        wakes_at=earliest((runs.wakes_at, deliveries.wakes_at)),
     )
 
 

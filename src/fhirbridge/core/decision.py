@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Key, Kind, Point, Started, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Mark, Point, Started, Thing, Withdrawal
 from fhirbridge.core.facts import Source
 
 
@@ -121,6 +121,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     endings: tuple[tuple[str, str], ...] = ()
     """Actions of Flags that steps say have ended, each with the ledger row that says so."""
     unfounded: tuple[Unfounded, ...] = ()
+    marks: tuple[MarkDelivery, ...] = ()
+    """What Communications have to say of their delivery, where it is not what they say already."""
     held: tuple[str, ...] = ()
     """Ids of steps that would ask for something, and wait until gaps in what is known of the EPR have been closed."""
     wakes_at: datetime | None = None
@@ -157,4 +159,12 @@ class Withdraw(Struct, frozen=True, tag="withdraw"):
     """Ledger rows that call for the ending, besides those that called for the thing."""
 
 
-Write = Create | Amend | Complete | Withdraw
+class MarkDelivery(Struct, frozen=True, tag="mark"):
+    """Say in our own Communication what is known of its delivery, and why it is not more."""
+
+    thing: Thing
+    mark: Mark
+    because: tuple[Reason, ...] = ()
+
+
+Write = Create | Amend | Complete | Withdraw | MarkDelivery

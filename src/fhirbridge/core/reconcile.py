@@ -6,15 +6,27 @@ is terminal is never reopened, and what a person closed is left alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
-from fhirbridge.core.decision import Amend, Complete, Create, Decision, Obligation, Standing, Withdraw, Write
+from fhirbridge.core.decision import (
+    Amend,
+    Complete,
+    Create,
+    Decision,
+    MarkDelivery,
+    Obligation,
+    Standing,
+    Withdraw,
+    Write,
+)
 from fhirbridge.core.effects import (
     Amended,
     AnyEffect,
     Completed,
     HandedOver,
     Kind,
+    Marked,
     Own,
     Thing,
     Withdrawal,
@@ -40,6 +52,8 @@ def reconcile(decision: Decision, own: Own, record: Record) -> tuple[Write, ...]
         if unfounded.thing.identity not in closed:
             clauses = _ended_by(unfounded.thing, decision.endings)
             writes.append(Withdraw(unfounded.thing, unfounded.reason, clauses=clauses))
+    withdrawn = {write.thing.identity for write in writes if isinstance(write, Withdraw)}
+    writes += (mark for mark in decision.marks if mark.thing.identity not in withdrawn)
     return tuple(writes)
 
 
@@ -72,21 +86,31 @@ def _closed_in_epr(record: Record) -> set[str]:
     return closed | flags
 
 
-def effects_of(decision: Decision, writes: tuple[Write, ...], now: datetime) -> tuple[AnyEffect, ...]:
-    """The writes as effects, to be kept with them: a Communication counts as handed over when it is decided."""
+Addressing = Callable[[Obligation], tuple[AnyEffect, ...]]
+"""What becomes of a new Communication: it is handed over, or addressed to whoever a channel has to reach."""
+
+
+def effects_of(
+    decision: Decision, writes: tuple[Write, ...], now: datetime, addressing: Addressing | None = None
+) -> tuple[AnyEffect, ...]:
+    """The writes as effects, to be kept with them.
+
+    Without `addressing` every Communication counts as handed over when it is decided.
+    """
     runs = {write.obligation.run for write in writes if isinstance(write, Create)}
     effects: list[AnyEffect] = [started for started in decision.started if started.identity in runs]
     for write in writes:
         effects.extend(_effects(write, now))
+        if isinstance(write, Create) and write.obligation.kind is Kind.COMMUNICATION:
+            handed_over = (HandedOver(identity=write.obligation.identity, at=now),)
+            effects.extend(addressing(write.obligation) if addressing else handed_over)
     return tuple(effects)
 
 
 def _effects(write: Write, now: datetime) -> list[AnyEffect]:
     match write:
         case Create(obligation=obligation):
-            written = _written(obligation, now)
-            handed_over = HandedOver(identity=obligation.identity, at=now)
-            return [written, handed_over] if obligation.kind is Kind.COMMUNICATION else [written]
+            return [_written(obligation, now)]
         case Amend(thing=thing, obligation=obligation):
             amended = Amended(
                 identity=thing.identity,
@@ -105,6 +129,8 @@ def _effects(write: Write, now: datetime) -> list[AnyEffect]:
             return [Completed(identity=thing.identity, at=now, by=answer, outcome=obligation.outcome)]
         case Withdraw(thing=thing, reason=reason):
             return [Withdrawn(identity=thing.identity, at=now, reason=reason)]
+        case MarkDelivery(thing=thing, mark=mark):
+            return [Marked(identity=thing.identity, at=now, mark=mark)]
 
 
 def _written(obligation: Obligation, now: datetime) -> Written:

@@ -5,7 +5,7 @@ R4 gives a Communication no inputs, so the ledger rows are its reason codes and 
 
 from __future__ import annotations
 
-from fhirbridge.core.decision import Amend, Complete, Create, Obligation, Withdraw
+from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Obligation, Withdraw
 from fhirbridge.core.effects import Kind
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir import canonical
@@ -60,6 +60,22 @@ def _withdraw(write: Withdraw, setting: Rendering) -> Resource:
     # R4 tells apart what stopped before it began (not-done) from what had begun (stopped).
     status = "not-done" if write.thing.sent is None else "stopped"
     return {"status": status, "statusReason": withdrawal(write.reason, write.because)}
+
+
+def mark(write: MarkDelivery, setting: Rendering) -> Resource:
+    """What is known of its delivery: `sent` once handed over, `received` once acknowledged, and what is wrong."""
+    told = write.mark
+    elements: Resource = {"status": told.status}
+    if told.sent is not None:
+        elements["sent"] = local(told.sent, setting.calendar)
+    if told.received is not None:
+        elements["received"] = local(told.received, setting.calendar)
+    if told.says:
+        elements["statusReason"] = {"text": told.says}
+    if write.thing.mark is not None and write.thing.mark.nobody and not told.nobody:
+        contacts = setting.contacts(write.thing.key.role, write.thing.key.patient)
+        elements["recipient"] = [contact.as_reference() for contact in contacts]
+    return elements
 
 
 def _account(obligation: Obligation, setting: Rendering) -> Resource:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID, uuid5
 
-from fhirbridge.core.decision import Amend, Complete, Create, Obligation, Withdraw, Write
+from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Obligation, Withdraw, Write
 from fhirbridge.core.effects import Thing
 from fhirbridge.core.facts import Source
 from fhirbridge.fhir import canonical
@@ -44,6 +44,8 @@ def provenance(write: Write, setting: Rendering) -> Resource:
             return _provenance(write, obligation, [_answered(obligation), *_asked("Asked for by", obligation)], setting)
         case Withdraw():
             return _withdrawn(write, setting)
+        case MarkDelivery():
+            return _marked(write, setting)
 
 
 def _provenance(
@@ -78,6 +80,22 @@ def _withdrawn(write: Withdraw, setting: Rendering) -> Resource:
             ]
         ),
         cited=tuple(dict.fromkeys([*write.evidence, *because])) or thing.evidence,
+        setting=setting,
+    )
+
+
+def _marked(write: MarkDelivery, setting: Rendering) -> Resource:
+    thing, told = write.thing, write.mark
+    run = setting.runs.get(thing.run)
+    rows = ", ".join(dict.fromkeys(setting.rows.get(step, step) for step in thing.steps))
+    sent = f"Handed over on {setting.calendar.at_time(told.sent)}" if told.sent else ""
+    received = f"Received on {setting.calendar.at_time(told.received)}" if told.received else ""
+    return _resource(
+        write,
+        target=thing_reference(thing.key.kind, thing.identity),
+        policy=canonical.plan_definition(thing.key.pack, run.version if run else ""),
+        why=sentences(["Delivery", sent, received, told.says, f"It was asked for by {rows}" if rows else ""]),
+        cited=thing.evidence,
         setting=setting,
     )
 
@@ -123,6 +141,8 @@ def write_id(write: Write, setting: Rendering) -> str:
             return _derive(thing.identity, "complete", [answer, obligation.outcome or ""])
         case Withdraw(thing=thing, reason=reason):
             return _derive(thing.identity, "withdraw", [reason.value])
+        case MarkDelivery(thing=thing, mark=mark):
+            return _derive(thing.identity, "mark", [mark.status, str(mark.sent), str(mark.received), mark.says])
 
 
 def _state(thing: Thing) -> list[str]:

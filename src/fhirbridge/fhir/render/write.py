@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhirbridge.core.decision import Amend, Complete, Create, Withdraw, Write
+from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Withdraw, Write
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.merge import point_path
 from fhirbridge.fhir.r4 import Resource
@@ -53,6 +53,8 @@ def _filled_in(form: Form, write: Write, setting: Rendering) -> Resource:
             return form.complete(write, setting)
         case Withdraw():
             return form.withdraw(write, setting)
+        case MarkDelivery():
+            return communication.mark(write, setting)
 
 
 def _before(write: Write, setting: Rendering) -> dict[str, str | None]:
