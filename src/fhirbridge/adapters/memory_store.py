@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_audit import MemoryAudit
-from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
@@ -82,7 +81,6 @@ class MemoryStore:
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
         self.worklist = MemoryWorklist(self.accept)
-        self.kept = MemoryKept(self._versions)
         self.audit = MemoryAudit()
         self.kept = MemoryKept(self._versions)
 

@@ -66,7 +66,6 @@ class SqlStore:
         self._inbox = GroupCommit[inbox.Row](self._add)
         self.gaps = SqlGaps(database)
         self.worklist = SqlWorklist(database)
-        self.kept = SqlKept(database)
         self.audit = SqlAudit(database)
         self.kept = SqlKept(database)
 
