@@ -1,8 +1,9 @@
 """`python -m fhirbridge.generate --check | --write`: everything in the project that is made from something else.
 
-The FHIR definitions in `profiles/` are made from the packs and the code tables, the packs' JSON Schema from the models
-that read them. They are kept in the project, so that whoever needs them finds them without running anything; `--check`
-says which of them no longer are what they are made from.
+The FHIR definitions in `profiles/` are made from the packs and the code tables, their examples from cases, the page
+about them from both, and the packs' JSON Schema from the models that read them. They are kept in the project, so that
+whoever needs them finds them without running anything; `--check` says which of them no longer are what they are made
+from.
 """
 
 from __future__ import annotations
@@ -15,16 +16,29 @@ from pathlib import Path
 import orjson
 
 from fhirbridge import __version__
+from fhirbridge.casebook.__main__ import CASES, CHECKOUT, setting
+from fhirbridge.casebook.examples import EXAMPLES, examples
 from fhirbridge.core.authoring import PackFile
 from fhirbridge.fhir.plandefinition import definitions
+from fhirbridge.fhir.profiles import requirements_of_an_epr, structure_definitions, view
+from fhirbridge.fhir.profiles.page import page
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.terminology import terminology
 from fhirbridge.packs.loading import pack_path, read_pack, shipped_packs
 from fhirbridge.packs.schema import schema
 from fhirbridge.shipped import folder
 
-KINDS = ("PlanDefinition", "ActivityDefinition", "CodeSystem", "ValueSet")
+KINDS = (
+    "PlanDefinition",
+    "ActivityDefinition",
+    "CodeSystem",
+    "ValueSet",
+    "StructureDefinition",
+    "CapabilityStatement",
+    "examples",
+)
 """Folders of `profiles/` in which every file is made here."""
+PAGE = CHECKOUT / "docs" / "profiles.md"
 
 
 def shipped() -> tuple[PackFile, ...]:
@@ -38,13 +52,29 @@ def resources(packs: Iterable[PackFile]) -> Iterator[Resource]:
     for pack in packs:
         yield from definitions(pack)
     yield from terminology(packs, __version__)
+    yield from structure_definitions(__version__)
+    yield from (view(__version__), requirements_of_an_epr(__version__))
 
 
 def files() -> dict[Path, bytes]:
     """Everything that is made, by where it is kept."""
     profiles = folder("profiles")
-    made = {profiles / place(resource): as_bytes(resource) for resource in resources(shipped())}
-    return made | {folder("packs") / "pack.schema.json": as_bytes(schema())}
+    definitions_ = tuple(resources(shipped()))
+    shown = examples(CASES, setting())
+    return {
+        **{profiles / place(resource): as_bytes(resource) for resource in definitions_},
+        **{profiles / "examples" / f"{name}.json": as_bytes(resource) for name, resource in shown.items()},
+        PAGE: _page(definitions_, shown).encode(),
+        folder("packs") / "pack.schema.json": as_bytes(schema()),
+    }
+
+
+def _page(definitions_: Iterable[Resource], shown: dict[str, Resource]) -> str:
+    of: dict[str, list[Resource]] = {}
+    for resource in definitions_:
+        of.setdefault(resource["resourceType"], []).append(resource)
+    told = {example.name: (example.says, str(shown[example.name]["resourceType"])) for example in EXAMPLES}
+    return page(of["StructureDefinition"], of["CodeSystem"], of["CapabilityStatement"], told)
 
 
 def place(resource: Resource) -> Path:

@@ -42,15 +42,24 @@ class Setting(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """One version of something the service wrote, as the EPR holds it from `at` on; `by_staff` when people changed it.
+    """One version of something the service wrote, as the EPR holds it from `at` on.
 
-    `why` is the text of its Provenance, "" for what staff changed.
+    `provenance` is the one of that write, none where staff changed it.
     """
 
     at: datetime
     resource: Resource
-    why: str = ""
-    by_staff: bool = False
+    provenance: Resource | None = None
+
+    @property
+    def by_staff(self) -> bool:
+        """Whether people changed it."""
+        return self.provenance is None
+
+    @property
+    def why(self) -> str:
+        """The text of its Provenance, "" for what staff changed."""
+        return str(self.provenance["reason"][0]["text"]) if self.provenance else ""
 
 
 class Story(Struct, frozen=True):
@@ -137,12 +146,11 @@ def _kept(written: Iterable[Written], answers: Sequence[Resource]) -> dict[str, 
     """All versions by id, in the order of first writing; what staff changed stands where it became known."""
     kept: dict[str, list[Kept]] = {}
     for one in written:
-        why = str(one.provenance["reason"][0]["text"])
-        kept.setdefault(one.resource["id"], []).append(Kept(one.at, one.resource, why))
+        kept.setdefault(one.resource["id"], []).append(Kept(one.at, one.resource, one.provenance))
     for answer in answers:
         known = datetime.fromisoformat(answer["meta"]["lastUpdated"])
         versions = kept[answer["id"]]
-        versions.append(Kept(known, answer, by_staff=True))
+        versions.append(Kept(known, answer))
         # Of the same instant, staff's comes first: it is what the service decided on.
         versions.sort(key=lambda version: (version.at, not version.by_staff))
     return kept
