@@ -288,6 +288,11 @@ class Store(Protocol):
         ...
 
     @property
+    def audit(self) -> Audit:
+        """Who looked at what."""
+        ...
+
+    @property
     def kept(self) -> Kept:
         """What is kept of the EPRs' resources."""
         ...

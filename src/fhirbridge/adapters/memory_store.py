@@ -10,6 +10,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
+from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_audit import MemoryAudit
@@ -79,6 +80,7 @@ class MemoryStore:
         self._outbox: dict[int, _Row] = {}
         self._settled: set[int] = set()
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
+        self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
         self.worklist = MemoryWorklist(self.accept)
         self.audit = MemoryAudit()
