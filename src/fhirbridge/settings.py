@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fhirbridge.access import AccessSettings
 from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
 
@@ -174,7 +175,7 @@ class Settings(BaseSettings):
     `overrides` gives, for each pack, new values of its settings. `risk_when_unrecorded` is what silence about risk
     means in this service. `services` assigns packs to the services: the first that matches a case applies, and `packs`
     is not used then. An EPR with packs of its own keeps to those. `pack_archive` is a folder with older versions of
-    packs, NAME@VERSION.yaml, which running pathways stay with. `public_url` is where EPRs reach it; by default the host
+    packs, NAME@VERSION.yaml, which running pathways stay with. `access` says who may look; nobody may by default. `public_url` is where EPRs reach it; by default the host
     and port it listens on.
     """
 
@@ -201,6 +202,7 @@ class Settings(BaseSettings):
     overlap: float = Field(default=600.0, ge=0)
     worker_processes: int = Field(default=2, ge=0)
     limits: Limits = Limits()
+    access: AccessSettings = AccessSettings()
     log_level: Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")] = "info"
 
     @field_validator("broker_url")

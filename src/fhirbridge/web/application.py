@@ -6,16 +6,30 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from fhirbridge import __version__
+from fhirbridge.access import Gate
 from fhirbridge.errors import FhirbridgeError
-from fhirbridge.web import health, notify, outcomes
+from fhirbridge.ports import Clock
+from fhirbridge.web import fhir_view, health, notify, outcomes
+from fhirbridge.web.witness import Witness
+from fhirbridge.wiring.eprs import SystemClock
 from fhirbridge.wiring.service import Runtime
 
 
-def application(runtime: Runtime) -> FastAPI:
-    """Everything the service offers over HTTP, as an ASGI application over a service that is built."""
-    app = FastAPI(title="fhirbridge", version=__version__, docs_url=None, redoc_url=None)
+def application(runtime: Runtime, clock: Clock | None = None) -> FastAPI:
+    """Everything the service offers over HTTP, as an ASGI application over a service that is built.
+
+    `clock` tells when somebody looks: the machine's time, whatever time the service itself plays in.
+
+    Raises:
+        ConfigurationError: the file of a secret that the settings name cannot be read.
+    """
+    machine = clock or SystemClock()
+    gate = Gate(runtime.settings.access)
+    witness = Witness(runtime.store.audit, runtime.settings, machine)
+    app = FastAPI(title="fhirbridge", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(health.router(runtime))
     app.router.routes.extend(notify.routes(runtime))
+    app.router.routes.extend(fhir_view.routes(runtime, gate, witness))
     app.add_exception_handler(FhirbridgeError, outcomes.refused)
     app.add_exception_handler(HTTPException, outcomes.mistaken)
     app.add_exception_handler(Exception, outcomes.broken)

@@ -23,6 +23,7 @@ FHIR_JSON = "application/fhir+json"
 _ISSUES = {
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.METHOD_NOT_ALLOWED: "not-supported",
+    HTTPStatus.NOT_ACCEPTABLE: "not-supported",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
 }
 _log = structlog.get_logger(__name__)

@@ -1,0 +1,131 @@
+"""A service over doubles, its application, and somebody who asks it over HTTP without a network."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import HttpUrl
+
+from fhirbridge.access import AccessSettings, hashed
+from fhirbridge.adapters.memory_audit import MemoryAudit
+from fhirbridge.adapters.memory_epr import MemoryEpr
+from fhirbridge.adapters.memory_store import MemoryStore
+from fhirbridge.errors import StoreUnavailable
+from fhirbridge.fhir.canonical import ACTION, OBLIGATION
+from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.packs.loading import load_pack
+from fhirbridge.ports import Placing, Resource, Subject
+from fhirbridge.service import Service, Site
+from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.shipped import folder
+from fhirbridge.web import application
+from fhirbridge.wiring.policies import calendar_of
+from fhirbridge.wiring.service import Runtime
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ANN = Subject("main", "Patient/ann")
+BOB = Subject("main", "Patient/bob")
+ANN_ELSEWHERE = Subject("other", "Patient/ann")
+TOKEN = "a-token-of-many-random-bits"
+NARROW = "a-token-for-one-epr-alone"
+PASSWORD = "correct horse"
+CALENDAR = calendar_of("Europe/London", "ENG")
+MAPPING = Mapping.load("uk-core", [folder("mappings")])
+PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class BrokenAudit(MemoryAudit):
+    """Cannot keep anything."""
+
+    async def record(self, events: Any) -> None:
+        raise StoreUnavailable("the disk is full")
+
+
+class Stage:
+    """One service with its doubles; `http` asks it as a browser or a client would."""
+
+    def __init__(self, tmp_path: Path, *eprs: str, access: dict[str, Any] | None = None) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore()
+        self.eprs = {name: MemoryEpr(name, self.clock) for name in eprs or ("main",)}
+        sites = {
+            name: Site(epr=epr, mapping=MAPPING, packs=(PACK,), calendar=CALENDAR) for name, epr in self.eprs.items()
+        }
+        self.settings = Settings.model_construct(
+            eprs={name: EprSettings(base_url=HttpUrl(f"https://{name}.example/fhir/")) for name in sites},
+            public_url=HttpUrl("https://bridge.example/"),
+            access=AccessSettings.model_validate(self._access(tmp_path) if access is None else access),
+        )
+        self.runtime = Runtime(
+            settings=self.settings,
+            service=Service(self.store, sites, self.clock),
+            store=self.store,
+            clock=self.clock,
+        )
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Build the application over the doubles as they are now."""
+        self.app = application(self.runtime, self.clock)
+        transport = httpx.ASGITransport(app=self.app, client=("192.0.2.7", 4321))
+        self.http = httpx.AsyncClient(transport=transport, base_url="https://bridge.example")
+
+    @staticmethod
+    def _access(tmp_path: Path) -> dict[str, Any]:
+        file = tmp_path / "token"
+        file.write_text(f"{TOKEN}\n")
+        narrow = tmp_path / "narrow"
+        narrow.write_text(NARROW)
+        kept = hashed(PASSWORD, b"0123456789abcdef", n=2**10)
+        return {
+            "systems": {"reporting": {"token_file": file}, "narrow": {"token_file": narrow, "eprs": ["other"]}},
+            "people": {"a.nwosu": {"name": "Amara Nwosu", "role": "Team manager", "password": kept}},
+        }
+
+    async def get(self, path: str, token: str = TOKEN, **headers: str) -> httpx.Response:
+        return await self.http.get(path, headers={"Authorization": f"Bearer {token}", **headers})
+
+    async def place(self, subject: Subject, identity: str, resource: Resource, based_on: int = 0) -> str:
+        """Put a version on the worklist; its reference there."""
+        placing = Placing(identity=identity, resource=resource, based_on=based_on)
+        stands = await self.store.worklist.place(subject, [placing], self.clock.time)
+        return stands[identity].reference
+
+
+def task(
+    identity: str, patient: str = "Patient/ann", *, status: str = "requested", code: str = "contact-patient"
+) -> Resource:
+    return {
+        "resourceType": "Task",
+        "identifier": [{"system": OBLIGATION, "value": identity}],
+        "status": status,
+        "intent": "order",
+        "code": {"coding": [{"system": ACTION, "code": code}], "text": "Contact the patient"},
+        "for": {"reference": patient},
+        "restriction": {"period": {"end": "2026-03-02T17:00:00+00:00"}},
+        "performerType": [
+            {"coding": [{"system": "https://fhirbridge.example/fhir/CodeSystem/role", "code": "lead-professional"}]}
+        ],
+        "input": [{"type": {"text": "because"}, "valueString": "The appointment was missed."}],
+    }
+
+
+def provenance(target: str) -> Resource:
+    return {
+        "resourceType": "Provenance",
+        "target": [{"reference": target}],
+        "recorded": "2026-03-02T12:00:00Z",
+        "agent": [{"who": {"display": "fhirbridge"}}],
+        "reason": [{"text": "Asked for by rdash-5.1.1-contact."}],
+    }
