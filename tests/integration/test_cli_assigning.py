@@ -14,7 +14,7 @@ from fhirbridge.adapters.store import open_store
 from fhirbridge.cli import app
 from fhirbridge.core.effects import fold
 from fhirbridge.ports import Known, Subject, Version
-from fhirbridge.service.advancing import settle
+from fhirbridge.service.settling import settle
 from tests.unit.simulated_record import twice_missed
 from tests.unit.test_assigning import NAME, PACK, everywhere, facts_of, record_of
 

@@ -17,8 +17,8 @@ from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.loading import load_pack, pack_path
 from fhirbridge.ports import Known
-from fhirbridge.service.advancing import Settled, settle
 from fhirbridge.service.assigning import Assignment, Editions, no_editions, uncovered
+from fhirbridge.service.settling import Settled, settle
 from fhirbridge.settings import Settings
 from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, collect

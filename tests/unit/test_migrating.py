@@ -12,9 +12,9 @@ from fhirbridge.core.effects import Migrated, Withdrawal, Withdrawn, fold
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.errors import Overtaken
 from fhirbridge.ports import Known, Subject, Version
-from fhirbridge.service.advancing import settle
 from fhirbridge.service.assigning import no_editions
 from fhirbridge.service.migrating import Which, migrate, migration
+from fhirbridge.service.settling import settle
 from tests.unit.simulated_record import answer, corrected, twice_missed
 from tests.unit.test_assigning import NAME, NEXT, NOW, PACK, everywhere, facts_of, known
 

@@ -6,6 +6,7 @@ What was written for an ask is found by `things`, its due date by `deadlines`, a
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -33,16 +34,18 @@ _WITHDRAWN_BY = {
 
 
 class Desk:
-    """Builds the asks of one decision, which share what answers them."""
+    """Builds the asks of one decision, which share what answers them.
 
-    def __init__(self, pack: Pack, record: Record, own: Own) -> None:
+    `wake` is told when something more is asked for, or lapses, if nothing new is learnt.
+    """
+
+    def __init__(self, pack: Pack, record: Record, own: Own, wake: Callable[[datetime], None]) -> None:
         self._pack = pack
+        self._wake = wake
         self._patient = record.patient
         self._answering = Answering(record, own)
         self._things = Things(pack.name, own, self._answering.ours)
         self._deadlines = Deadlines(pack.calendar, self._answering.ours)
-        self.wakes: list[datetime] = []
-        """When something more is asked for, or lapses, if nothing new is learnt."""
         self._asked: dict[tuple[str, str, str, str], int] = defaultdict(int)
 
     def asks(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
@@ -62,7 +65,7 @@ class Desk:
             unprompted, since = self._next(scene, run, act, repeat, answer)
             sent += unprompted
             if since > scene.now or (run.ending is not None and since >= run.ending.at):
-                self.wakes.append(since)
+                self._wake(since)
                 break
             again = Finding(True, since, finding.because)
             if len(asks) + sent >= repeat.times:
@@ -86,14 +89,14 @@ class Desk:
         number = every.first
         while (every.last is None or number <= every.last) and (ending is None or since < ending.at):
             if since > scene.now:
-                self.wakes.append(since)
+                self._wake(since)
                 break
             due = scene.calendar.after(anchor, times(every.period, number))
             told = Finding(True, since, finding.because)
             past = due <= scene.now and number != every.last
             ask = self._ask(scene, run, step, act, told, occurrence=number, due=due, past=past)
             asks.append(ask)
-            self.wakes.append(due)
+            self._wake(due)
             if past and ask.answer is None and ask.lapsed is not None:
                 ask.standing, ask.withdrawal, ask.passed_on = Standing.ENDED, Withdrawal.SUPERSEDED, True
             elif ask.answer is None:

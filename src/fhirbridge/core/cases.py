@@ -174,9 +174,10 @@ def rebooked(
     episodes = sorted((c.episode for c in cases if c.episode is not None), key=lambda e: e.latest.source.reference)
     name = _case_of(fact, fact.start, history.stretches[0].known, None, episodes)
     case = next((case for case in cases if case.id == name and case.episode is not None), None)
-    if case is None or (before is not None and before not in case.visits):
+    if case is None or (before is not None and all(v is not before for v in case.visits)):
         return None
-    if fact.referrals != (before.history.latest.referrals if before is not None else ()):
+    referrals = set(fact.referrals).symmetric_difference(before.history.latest.referrals if before is not None else ())
+    if referrals.difference(case.episode.latest.referrals if case.episode is not None else ()):
         return None
     visit = _visit(history, fact, fact.start, None)
     visits = sorted((visit, *(v for v in case.visits if v is not before)), key=lambda v: (v.at, v.source.id))

@@ -77,4 +77,4 @@ def _discharge_date(scene: Scene, since: datetime) -> datetime | None:
 
 def _first_appointment(scene: Scene, since: datetime) -> datetime | None:
     """The first appointment of the case after that instant that was not cancelled."""
-    return next((v.at for v in scene.course.case.visits if v.at > since and v.state in TOOK_UP), None)
+    return next((v.at for v in scene.visits if v.at > since and v.state in TOOK_UP), None)

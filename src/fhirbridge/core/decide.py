@@ -8,8 +8,9 @@ consequences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 from fhirbridge.core.cases import Case
 from fhirbridge.core.confirming import confirming
@@ -19,9 +20,10 @@ from fhirbridge.core.effects import Kind, Own, Thing
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
+from fhirbridge.core.memory import Memory
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
-from fhirbridge.core.scene import Run
+from fhirbridge.core.scene import Found, Run
 from fhirbridge.core.scopes import (
     after,
     home_of,
@@ -50,20 +52,29 @@ def decide(
     cases: frozenset[str] | None = None,
     starts: bool = True,
     gaps: tuple[Gap, ...] = (),
+    memory: Memory | None = None,
 ) -> Decision:
     """What the pack asks for, for this patient, at this instant (UTC).
 
     `cases` are the ids of the cases it applies to, all by default. A run stays with the version and the settings of the
     pack that it was started with; with `starts` off, the pack is such an older edition and starts nothing new. While
     there are `gaps` in what is known of the EPR, nothing new is asked for that leads towards a discharge.
+    `memory` saves work, where one is kept; it changes nothing.
     """
+    memory = memory or Memory()
+    memory.turn_to(pack, record, own, gaps)
     runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
-    courses = Looking(runs, cases).everything()
-    obligations = join(runs.asks, pack)
+    looking = Looking(runs, cases, memory)
+    courses = looking.everything()
+    found = runs.found
+    obligations = memory.joined(looking.places)
+    if obligations is None:
+        obligations = join(found.asks, pack)
+        memory.join(looking.places, obligations)
     deliveries = confirming(pack, record, own, now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
     gone = [t for t in own.things.values() if could_go(t, pack, own) and t.identity not in wanted]
-    stand = [run for _, run in runs.all]
+    stand = [run for _, run in found.all]
 
     def may_tell(thing: Thing) -> bool:
         each = next((each for each in courses if thing.key.case in each.case.names), None)
@@ -74,10 +85,10 @@ def decide(
     return Decision(
         obligations=(*obligations, *corrected, *deliveries.obligations),
         started=runs.new(),
-        endings=tuple(dict.fromkeys(runs.endings)),
+        endings=tuple(dict.fromkeys(found.endings)),
         unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, stand, record)) for thing in gone),
         marks=deliveries.marks,
-        held=tuple(runs.held),
+        held=tuple(found.held),
         wakes_at=earliest((runs.wakes_at, deliveries.wakes_at)),
     )
 
@@ -85,9 +96,12 @@ def decide(
 class Looking:
     """Looks through every case for the scopes that the pack's pathways are anchored on, and runs them there."""
 
-    def __init__(self, runs: Runs, cases: frozenset[str] | None = None) -> None:
+    def __init__(self, runs: Runs, cases: frozenset[str] | None = None, memory: Memory | None = None) -> None:
+        self.places: list[Found] = []
+        """Where anything is asked for."""
         self._runs = runs
         self._cases = cases
+        self._memory = memory
         self._courses: list[Course] = []
         pathways = runs.pack.pathways
         self._in_spell = [p for p in pathways if p.once_per in ("spell", "signal-in-spell")]
@@ -101,21 +115,46 @@ class Looking:
         for each in self._courses:
             if self._cases is None or each.case.id in self._cases:
                 self._case(each)
-        self._overdue()
         return self._courses
 
     def _case(self, each: Course) -> None:
         """Everything that is anchored on something of this case."""
         self._runs.wake(each.changes_at)
-        earlier = tuple(run for _, run in self._runs.all if run.scope.misses and run.since < each.case.begun)
+        begun = each.case.begun
+        earlier = tuple(run for _, run in self._runs.found.all if run.scope.misses and run.since < begun)
         runs: list[Run] = []
         for spell in each.spells:
-            runs = self._spell(each, spell, earlier) or runs
+            runs = self._place(each, spell, earlier, partial(self._spell, each, spell, earlier)) or runs
+        self._place(each, None, (*earlier, *runs), partial(self._rest, each, runs, earlier))
+
+    def _place(
+        self, each: Course, spell: Scope | None, before: Sequence[Run], look: Callable[[], list[Run]]
+    ) -> list[Run]:
+        """Look into one place, or remember what was found there; its runs. `before` are the runs that it may see."""
+        runs, memory = self._runs, self._memory
+        known = memory.recall(each, spell, before, runs.now) if memory is not None else None
+        if known is not None:
+            found, here = known
+        else:
+            outside, runs.found = runs.found, Found()
+            here = look()
+            self._overdue(each)
+            found, runs.found = runs.found, outside
+            if memory is not None:
+                memory.keep(found, here, each, spell, before, runs.now)
+        runs.found.take(found)
+        if found.asks:
+            self.places.append(found)
+        return here
+
+    def _rest(self, each: Course, runs: list[Run], earlier: tuple[Run, ...]) -> list[Run]:
+        """What of the case is outside of its spells; `runs` are those of the last spell that had any."""
         for pathway in self._elsewhere:
             for scope in self._scopes(pathway, each):
                 self._runs.wake(scope.start)
                 if scope.start <= self._runs.now:
                     self._runs.start(pathway, each, scope, runs if pathway.once_per == "discharge" else [], earlier)
+        return []
 
     def _scopes(self, pathway: Pathway, each: Course) -> Iterable[Scope]:
         """What of this case a pathway that is not about spells is anchored on."""
@@ -165,12 +204,11 @@ class Looking:
                         self._runs.start(pathway, each, scope, runs, earlier)
         return runs
 
-    def _overdue(self) -> None:
-        """What is owed for every Task of ours that passed its due date and still waits."""
+    def _overdue(self, each: Course) -> None:
+        """What is owed for every Task of ours, of the place looked into, that passed its due date and still waits."""
         if not self._for_tasks:
             return
-        courses = {each.case.id: each for each, _ in self._runs.all}
-        for ask in list(self._runs.asks):
+        for ask in list(self._runs.found.asks):
             waits = ask.standing is Standing.OPEN or ask.passed_on
             if ask.act.kind is not Kind.TASK or not waits or ask.thing is None:
                 continue
@@ -178,7 +216,6 @@ class Looking:
             if ask.lapsed is None:
                 continue
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
-            each = courses[ask.run.case]
             for pathway in self._for_tasks:
                 ending = ask.run.ending if ask.passed_on else None
                 self._runs.start(pathway, each, of_overdue(late, ending), [], ())

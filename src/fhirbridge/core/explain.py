@@ -90,7 +90,7 @@ class _Explaining(Runs):
                 weighed = _Weighed(Outlook.NOT_AT_ALL, (_after_the_end(self.pack, scope.ending), *weighed.because))
             self._absent[name] = weighed
             return False
-        run = self.all[-1][1]
+        run = self.found.all[-1][1]
         account = RunAccount(
             identity=run.identity,
             since=run.since,
@@ -184,7 +184,7 @@ class _Explaining(Runs):
         """Why there was nothing that the pathway could have been anchored on."""
         instead = [
             self._pathway_titles[run.pathway]
-            for course, run in self.all
+            for course, run in self.found.all
             if course is each and pathway.group and self._group(run.pathway) == pathway.group
         ]
         signals = " or ".join(sorted(pathway.signals))

@@ -35,6 +35,8 @@ def earliest(instants: Iterable[datetime | None]) -> datetime | None:
 
 def all_of(findings: tuple[Finding, ...]) -> Finding:
     """Holds when each does, since the last of them began to."""
+    if len(findings) == 1:
+        return findings[0]
     missing = tuple(f for f in findings if not f.holds)
     changes = earliest(f.changes_at for f in findings)
     if missing:
@@ -44,6 +46,8 @@ def all_of(findings: tuple[Finding, ...]) -> Finding:
 
 def any_of(findings: tuple[Finding, ...]) -> Finding:
     """Holds when one does, since the first of them began to."""
+    if len(findings) == 1:
+        return findings[0]
     holding = tuple(f for f in findings if f.holds)
     changes = earliest(f.changes_at for f in findings)
     if holding:

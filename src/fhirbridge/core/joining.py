@@ -185,8 +185,10 @@ class _Words(dict[str, str]):
 
 def _missed(ask: Ask) -> list[Miss]:
     """The missed appointments the text is about: of the run's spell, else those that stood when the case ended."""
-    spells = ask.scene.course.spells
-    streak = ask.run.scope.streak or (spells[-1].streak if spells and ask.run.scope.ended is not None else ())
+    streak = ask.run.scope.streak
+    if not streak and ask.run.scope.ended is not None:
+        spells = ask.scene.around.spells
+        streak = spells[-1].streak if spells else ()
     return [miss for miss in streak if miss.clock <= ask.since]
 
 

@@ -16,7 +16,7 @@ from fhirbridge.core.findings import Finding
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.identity import of_run
 from fhirbridge.core.policy import Pack, Pathway, Step
-from fhirbridge.core.scene import Ask, Run, Scene, StepState
+from fhirbridge.core.scene import Found, Run, Scene, StepState
 from fhirbridge.core.sharing import may_be_told
 from fhirbridge.core.spells import Course, Ending, Scope, Sign
 from fhirbridge.core.timeline import Record
@@ -46,26 +46,22 @@ class Runs:
         self.own = own
         self.now = now
         self.complete = complete
-        self.all: list[tuple[Course, Run]] = []
-        self.asks: list[Ask] = []
-        self.endings: list[tuple[str, str]] = []
-        """Actions that are to be ended, each with the row that says so."""
         self.gaps = gaps
-        self.held: list[str] = []
-        """Steps that were held back."""
+        self.found = Found()
+        """What has been found so far in the place that is looked into."""
         self._starts = starts
-        self._desk = Desk(pack, record, own)
-        self._wakes: set[datetime] = set()
+        self._desk = Desk(pack, record, own, self.wake)
+        self._answered: dict[object, Finding] = {}
 
     @property
     def wakes_at(self) -> datetime | None:
         """The first instant after now at which something may change by itself."""
-        return min((at for at in (*self._wakes, *self._desk.wakes) if at > self.now), default=None)
+        return min((at for at in self.found.wakes if at > self.now), default=None)
 
     def wake(self, at: datetime | None) -> None:
         """Something may change by itself at that instant, if one is given."""
         if at is not None:
-            self._wakes.add(at)
+            self.found.wakes.add(at)
 
     def start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
         """Run the pathway in this scope if it starts there; whether it did."""
@@ -77,7 +73,7 @@ class Runs:
         if run is None or not self._is_ours(run, follows=bool(runs) or scope.overdue is not None):
             return False
         runs.append(run)
-        self.all.append((each, run))
+        self.found.all.append((each, run))
         scene.run = run
         run.ended = self._ended(pathway, scene)
         for step in pathway.steps:
@@ -96,9 +92,9 @@ class Runs:
                 case=each.case.id,
                 since=run.since,
                 triggers=run.triggers,
-                settings=dict(self.pack.settings),
+                settings=self.pack.settings,
             )
-            for each, run in self.all
+            for each, run in self.found.all
             if run.identity not in self.own.runs
         )
 
@@ -127,6 +123,8 @@ class Runs:
             earlier=earlier,
             complete=self.complete,
             patient_wide=patient_wide,
+            place=self.found,
+            answered=self._answered,
         )
 
     def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:
@@ -186,12 +184,12 @@ class Runs:
             if not allowed.holds:
                 continue
             if act.ends:
-                self.endings.append((act.action, step.row))
+                self.found.endings.append((act.action, step.row))
             else:
                 state.asks += self._desk.asks(scene, run, step, act, told)
         if self.gaps and step.towards == "discharge":
             self._hold(step, state)
-        self.asks += state.asks
+        self.found.asks += state.asks
         return state
 
     def _hold(self, step: Step, state: StepState) -> None:
@@ -199,7 +197,7 @@ class Runs:
         state.held = len(kept) < len(state.asks)
         state.asks = kept
         if state.held:
-            self.held.append(step.id)
+            self.found.held.append(step.id)
 
 
 def _triggers(scope: Scope, missed: tuple[Source, ...], cited: Iterable[Source]) -> tuple[Source, ...]:

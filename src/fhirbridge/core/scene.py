@@ -6,6 +6,7 @@ of the pack; everything that leaves `decide` is frozen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from fhirbridge.core.answers import answers, completed
 from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.cases import Visit
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Source
@@ -91,8 +93,34 @@ class Run(Struct):
     @property
     def ending(self) -> Ending | None:
         """What ended it first: the ending of its scope, or what its pathway says ends it."""
-        endings = [ending for ending in (self.scope.ending, self.ended) if ending is not None]
-        return min(endings, key=lambda ending: ending.at, default=None)
+        scopes, own = self.scope.ending, self.ended
+        if scopes is None or own is None:
+            return scopes or own
+        return own if own.at < scopes.at else scopes
+
+
+class Found(Struct):
+    """What was found in one place: a spell, or what of a case is outside of spells.
+
+    `endings` are actions that are to be ended, each with the row that says so; `held` the steps that were held back;
+    `wakes` the instants at which something may change by itself. `looked_around`: somebody looked at appointments of
+    the patient that the place itself does not name.
+    """
+
+    all: list[tuple[Course, Run]] = []
+    asks: list[Ask] = []
+    endings: list[tuple[str, str]] = []
+    held: list[str] = []
+    wakes: set[datetime] = set()
+    looked_around: bool = False
+
+    def take(self, other: Found) -> None:
+        """Add what was found elsewhere."""
+        self.all += other.all
+        self.asks += other.asks
+        self.endings += other.endings
+        self.held += other.held
+        self.wakes |= other.wakes
 
 
 class Scene(Struct):
@@ -113,16 +141,42 @@ class Scene(Struct):
     late: float
     risk_when_unrecorded: str
     runs: list[Run]
+    place: Found
     earlier: tuple[Run, ...] = ()
     run: Run | None = None
     complete: bool = False
     patient_wide: bool = False
     """What is asked for belongs to the patient, whichever case it is seen in."""
 
+    answered: dict[object, Finding] = {}
+    """What conditions that are asked again and again have answered in this decision, by all that they look at."""
+
+    @property
+    def visits(self) -> tuple[Visit, ...]:
+        """Every appointment of the case."""
+        return self.around.case.visits
+
+    @property
+    def around(self) -> Course:
+        """The whole course of the case, for those who look further than this place."""
+        self.place.looked_around = True
+        return self.course
+
+    def once(self, question: object, find: Callable[[Scene], Finding]) -> Finding:
+        """The answer to this question, found only the first time that it is asked in this decision."""
+        finding = self.answered.get(question)
+        if finding is None:
+            finding = self.answered[question] = find(self)
+        return finding
+
     def step(self, step: str) -> StepState | None:
         """The state of a step: of this run, else of the first run of this spell that has it."""
-        runs = self.runs if self.run is None else (self.run, *self.runs)
-        return next((run.steps[step] for run in runs if step in run.steps), None)
+        if self.run is not None and step in self.run.steps:
+            return self.run.steps[step]
+        for run in self.runs:
+            if step in run.steps:
+                return run.steps[step]
+        return None
 
     def answers(self, outcomes: frozenset[str]) -> list[tuple[datetime, str, Source]]:
         """The answers with one of these outcomes in this case up to the instant the scene is read for."""

@@ -8,8 +8,11 @@ correction does not restart what staff have begun.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -36,6 +39,7 @@ TOOK_UP = frozenset(
 """States of an appointment that was made and not cancelled."""
 
 _SAID = frozenset({"completed", "in-progress"})
+_ADDED = re.compile(r"[|>@]")
 
 
 class Sign(StrEnum):
@@ -147,17 +151,18 @@ class Course(Struct, frozen=True):
 def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
     """Cut the case into spells, as known at `now`; `late` as for `history.clock`."""
     closed = _closed(case, record, now, late)
-    horizon = closed.at if closed else now
+    until = min(now, closed.at) if closed else now
     misses = [_miss(v, late) for v in case.missed]
     upcoming = [m.at if m.at > now else m.clock for m in misses if m.clock > now]
     to_come = [at for v in case.came if (at := v.over if v.state is AppointmentState.PRESENT else v.at) > now]
-    until = min(now, horizon)
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
-    signs = _signs(case, record, own, until, only_last=not lapses and not record.messages)
+    if len(lapses) > 1:
+        lapses.sort(key=lambda m: (m.at, m.visit.source))
+    signs = _Signs(case, record, own, until)
     written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
-    spells = _spells(sorted(lapses, key=lambda m: (m.at, m.visit.source)), written, signs, closed)
-    last = signs[-1] if signs else None
-    return Course(case, spells, closed, _died(record, now), last, earliest((*upcoming, *to_come)))
+    spells = _spells(lapses, written, signs, closed)
+    changes_at = earliest((*upcoming, *to_come)) if upcoming or to_come else None
+    return Course(case, spells, closed, _died(record, now), signs.last, changes_at)
 
 
 def _called_off(case: Case, late: float) -> list[Miss]:
@@ -195,26 +200,62 @@ def _died(record: Record, now: datetime) -> Ending | None:
     return Ending(at, Sign.DECEASED, person.source, person.source.reference)
 
 
-def _signs(case: Case, record: Record, own: Own, until: datetime, *, only_last: bool) -> list[Ending]:
-    """Attendances and contacts of the case up to `until`, oldest first, one for each instant.
+class _Signs:
+    """Attendances and contacts of a case up to an instant, oldest first, one for each instant.
 
-    With `only_last` earlier attendances may be left out: nothing lapsed between them.
+    Most cases have many of them, and few that anybody asks for: what is known of an attendance is put together then.
     """
-    came = [v for v in case.came if v.attended(until)]
-    signs = [_attended(v) for v in (came[-1:] if only_last else came)]
+
+    def __init__(self, case: Case, record: Record, own: Own, until: datetime) -> None:
+        came = [v for v in case.came if v.attended(until)]
+        contacts = [c for c in _contacts(case, record, own) if c.at <= until]
+        self._all: list[Visit | Ending] = list(came)
+        if contacts:
+            self._all = sorted((*came, *contacts), key=_place)
+        self._ats = [each.at for each in self._all]
+        if len(set(self._ats)) < len(self._ats):
+            first = [n for n, at in enumerate(self._ats) if n == 0 or at != self._ats[n - 1]]
+            self._all, self._ats = [self._all[n] for n in first], [self._ats[n] for n in first]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, number: int) -> Ending:
+        each = self._all[number]
+        return each if isinstance(each, Ending) else _attended(each)
+
+    @property
+    def last(self) -> Ending | None:
+        """The last of them."""
+        return self[-1] if self._all else None
+
+    def next_from(self, at: datetime) -> int:
+        """The number of the first that is not before that instant."""
+        return bisect_left(self._ats, at)
+
+    def attended_before(self, number: int) -> Ending | None:
+        """The last attendance among those before the one with this number."""
+        for each in reversed(self._all[:number]):
+            if not isinstance(each, Ending):
+                return _attended(each)
+        return None
+
+
+def _place(sign: Visit | Ending) -> tuple[datetime, Sign, str]:
+    if isinstance(sign, Ending):
+        return sign.at, sign.sign, sign.anchor
+    return sign.at, Sign.ATTENDED, sign.source.reference
+
+
+def _contacts(case: Case, record: Record, own: Own) -> Iterable[Ending]:
     for message in record.messages:
         fact = message.latest
         said = fact.from_patient and fact.status in _SAID
         if said and about(fact, case, record.cases):
-            signs.append(Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference))
+            yield Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference)
     for task in record.tasks:
         if _is_contact(task.latest) and case.id in cases_of_task(task, own, record.cases):
-            signs.append(_contact(task))
-    by_instant: dict[datetime, Ending] = {}
-    for sign in sorted(signs, key=lambda s: (s.at, s.sign, s.anchor)):
-        if sign.at <= until:
-            by_instant.setdefault(sign.at, sign)
-    return list(by_instant.values())
+            yield _contact(task)
 
 
 def _attended(visit: Visit) -> Ending:
@@ -231,38 +272,37 @@ def _is_contact(fact: Task) -> bool:
     return fact.status in ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
 
 
-def _spells(
-    lapses: list[Miss], written: list[datetime], signs: list[Ending], closed: Ending | None
-) -> tuple[Scope, ...]:
-    """The spells in which something lapsed or was written to the patient, and the last one in any case."""
+def _spells(lapses: list[Miss], written: list[datetime], signs: _Signs, closed: Ending | None) -> tuple[Scope, ...]:
+    """The spells in which something lapsed or was written to the patient, and the last one in any case.
+
+    A spell has the number of the sign that ends it; the last one ends with the case, if that has ended.
+    """
+    inside: dict[int, list[Miss]] = {signs.next_from(at): [] for at in written}
+    inside.setdefault(len(signs), [])
+    for lapse in lapses:
+        inside.setdefault(signs.next_from(lapse.at), []).append(lapse)
     misses = [m for m in lapses if not m.cancelled]
-    spells = []
-    start, name, assessed = BEGINNING, AT_START, None
-    attended_at = BEGINNING
-    endings: list[Ending | None] = [*signs, closed]
-    for number, ending in enumerate(endings, start=1):
-        inside = tuple(m for m in lapses if m.at > start and (ending is None or m.at <= ending.at))
-        tried = any(start < at and (ending is None or at <= ending.at) for at in written)
-        if inside or tried or number == len(endings):
-            missed = tuple(m for m in inside if not m.cancelled)
-            spell = Scope(
-                name=name,
-                start=start,
-                ending=ending,
-                assessed=assessed,
-                misses=missed,
-                streak=tuple(m for m in misses if attended_at < m.at <= missed[-1].at) if missed else (),
-                lapses=inside,
-                row=tuple(m for m in lapses if attended_at < m.at <= inside[-1].at) if inside else (),
-                spell=True,
-            )
-            spells.append(spell)
-        if ending is None:
-            break
-        start, name = ending.at, ending.anchor
-        if ending.sign is Sign.ATTENDED:
-            assessed, attended_at = ending.source, ending.at
-    return tuple(spells)
+    return tuple(_spell(number, inside[number], lapses, misses, signs, closed) for number in sorted(inside))
+
+
+def _spell(
+    number: int, inside: list[Miss], lapses: list[Miss], misses: list[Miss], signs: _Signs, closed: Ending | None
+) -> Scope:
+    before = signs[number - 1] if number else None
+    attended = signs.attended_before(number)
+    attended_at = attended.at if attended is not None else BEGINNING
+    missed = tuple(m for m in inside if not m.cancelled)
+    return Scope(
+        name=before.anchor if before is not None else AT_START,
+        start=before.at if before is not None else BEGINNING,
+        ending=signs[number] if number < len(signs) else closed,
+        assessed=attended.source if attended is not None else None,
+        misses=missed,
+        streak=tuple(m for m in misses if attended_at < m.at <= missed[-1].at) if missed else (),
+        lapses=tuple(inside),
+        row=tuple(m for m in lapses if attended_at < m.at <= inside[-1].at) if inside else (),
+        spell=True,
+    )
 
 
 def stay_bounds(stay: History[Encounter]) -> tuple[datetime, Ending | None]:
@@ -275,6 +315,7 @@ def stay_bounds(stay: History[Encounter]) -> tuple[datetime, Ending | None]:
     return start, Ending(at, Sign.DISCHARGED, fact.source, fact.source.reference)
 
 
+@lru_cache(maxsize=4096)
 def spell_of(scope: str) -> str:
     """The name of the spell that a scope's name begins with: scopes inside a spell add to it."""
-    return re.split(r"[|>@]", scope)[0]
+    return _ADDED.split(scope, maxsplit=1)[0]

@@ -62,7 +62,7 @@ def _because(scene: Scene) -> tuple[Source, ...]:
 
 
 def _last_session(scene: Scene) -> Detail:
-    attended = [v for v in scene.course.case.visits if v.attended(scene.ref)]
+    attended = [v for v in scene.visits if v.attended(scene.ref)]
     if not attended:
         return Detail("last session", "none was attended")
     return Detail("last session", scene.calendar.on_date(attended[-1].at), (attended[-1].source,))

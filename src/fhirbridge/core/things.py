@@ -61,11 +61,11 @@ class Things:
 
     def _moved(self, thing: Thing, scene: Scene) -> bool:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
-        if spell_of(thing.key.scope) in {spell.name for spell in scene.course.spells}:
-            return False
         ending = scene.scope.ending
         inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
-        return inside and self._acted_on(thing)
+        if not inside or not self._acted_on(thing):
+            return False
+        return spell_of(thing.key.scope) not in {spell.name for spell in scene.around.spells}
 
     def _acted_on(self, thing: Thing) -> bool:
         """Whether it was sent or closed, or staff have begun with it: it is never asked for again then."""

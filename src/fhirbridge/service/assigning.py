@@ -87,6 +87,11 @@ class Part(Struct, frozen=True):
     cases: frozenset[str] | None = None
     starts: bool = True
 
+    @property
+    def name(self) -> tuple[object, ...]:
+        """What tells it from other parts."""
+        return self.pack.name, self.pack.version, self.cases, self.starts
+
     def carries(self, run: Started, case: str | None) -> bool:
         """Whether the run belongs here; `case` is where it is now, None when that is gone from the record."""
         here = self.cases is None or case is None or case in self.cases
@@ -98,6 +103,8 @@ class Part(Struct, frozen=True):
         Other editions' runs stay in view, so that nothing is started twice; the core tells them apart. What the same
         edition does for cases of another part does not.
         """
+        if self.cases is None and not _concerns_others(own, self.pack.name):
+            return own
         runs = {identity: run for identity, run in own.runs.items() if run.pack == self.pack.name}
         if self.cases is not None:
             runs = {
@@ -111,6 +118,12 @@ class Part(Struct, frozen=True):
             if thing.key.pack == self.pack.name and (thing.run in runs or thing.run not in own.runs)
         }
         return Own(things=things, runs=runs)
+
+
+def _concerns_others(own: Own, pack: str) -> bool:
+    if any(run.pack != pack for run in own.runs.values()):
+        return True
+    return any(thing.key.pack != pack for thing in own.things.values())
 
 
 def parts(site: Assigned, record: Record, own: Own) -> tuple[Part, ...]:

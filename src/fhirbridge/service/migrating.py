@@ -15,8 +15,8 @@ from fhirbridge.core.effects import Amended, AnyEffect, Migrated, Own, Started, 
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError, Overtaken
 from fhirbridge.ports import Clock, Known, Store, Subject
-from fhirbridge.service.advancing import Settled, settle
 from fhirbridge.service.assigning import Part, case_of, in_force
+from fhirbridge.service.settling import Settled, settle
 from fhirbridge.service.site import Policies
 
 

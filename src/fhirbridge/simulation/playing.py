@@ -14,15 +14,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.effects import AnyEffect
+from fhirbridge.core.effects import NOTHING, AnyEffect
 from fhirbridge.core.facts import AnyFact, Appointment
 from fhirbridge.core.findings import earliest
+from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import simulated, simulated_provenance
-from fhirbridge.ports import Known
-from fhirbridge.service.advancing import settle
+from fhirbridge.service.settling import Memories, settle_on
 from fhirbridge.service.assigning import Assignment, Editions, no_editions
 from fhirbridge.simulation.collecting import Patient, Version
 from fhirbridge.simulation.spreading import Line
@@ -78,6 +78,9 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
         Defect: a decision does not come to an end.
     """
     waiting = list(reversed(patient.versions))
+    gathering = Gathering()
+    memories: Memories = {}
+    own = NOTHING
     facts: list[AnyFact] = []
     effects: list[AnyEffect] = []
     held: dict[str, Resource] = {}
@@ -89,12 +92,14 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
         while waiting and waiting[-1].fact.known <= now:
             version = waiting.pop()
             facts.append(version.fact)
+            gathering.add(version.fact)
             _changed_by_staff(version, held)
             matters |= not _repeats(version.fact, latest.get(version.fact.source.reference))
             latest[version.fact.source.reference] = version.fact
         if not matters:
             continue
-        settled = settle(by, Known(facts=tuple(facts), effects=tuple(effects), references={}), now)
+        settled = settle_on(by, gathering.record(), own, now, moved={}, memories=memories)
+        own = settled.own
         effects += settled.effects
         wakes_at = earliest(decision.wakes_at for decision in settled.decisions)
         for outgoing in settled.outgoing:

@@ -57,7 +57,7 @@ class Booked(Struct, frozen=True):
         if run is None:
             return Finding(False)
         trigger = run.counted_from
-        for visit in scene.course.case.visits:
+        for visit in scene.visits:
             first_known = visit.history.stretches[0].known
             ahead = visit.state is not AppointmentState.MISSED or first_known < visit.at
             if visit.at > trigger and first_known > trigger and visit.state in TOOK_UP and ahead:
@@ -71,7 +71,7 @@ class FirstBooked(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since that booking became known."""
-        first = next((v for v in scene.course.case.visits if v.state in TOOK_UP), None)
+        first = next((v for v in scene.visits if v.state in TOOK_UP), None)
         if first is None:
             return Finding(False, because=(Reason("No appointment of this episode is booked."),))
         booked = first.history.stretches[0]

@@ -37,6 +37,9 @@ class SignalHolds(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of the live ones began."""
+        return scene.once((self, scene.ref), self._find)
+
+    def _find(self, scene: Scene) -> Finding:
         live = spans(scene, self.codes)
         changes = next_change(scene, self.codes)
         if live:
@@ -136,5 +139,5 @@ class EpisodeIs(Struct, frozen=True):
         if case.referral is not None:
             reason = Reason("The patient has been referred.", (case.referral.source,))
             return Finding("planned" in self.statuses, case.referral.known, (reason,))
-        seen = tuple(Reason("Appointments were made for the patient.", (v.source,)) for v in case.visits[:1])
+        seen = tuple(Reason("Appointments were made for the patient.", (v.source,)) for v in scene.visits[:1])
         return Finding(bool(seen) and "active" in self.statuses, case.begun, seen)

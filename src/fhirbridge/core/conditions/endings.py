@@ -99,7 +99,8 @@ class MissedAtEnd(Struct, frozen=True):
     def find(self, scene: Scene) -> Finding:
         """Holds since the end."""
         ended = scene.scope.ended
-        last = scene.course.spells[-1] if scene.course.spells else None
+        spells = scene.around.spells
+        last = spells[-1] if spells else None
         if ended is None or last is None or last.ending is None or last.ending.sign is not Sign.DISCHARGED:
             return Finding(False, because=(Reason("The case has not ended so."),))
         if not last.misses:
@@ -143,8 +144,9 @@ class OtherProvider(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since that became known."""
+        mine = scene.around.case.id
         for case in scene.record.cases:
-            if case.id == scene.course.case.id:
+            if case.id == mine:
                 continue
             episode = case.episode
             if episode is not None and episode.latest.status in ("active", "onhold"):

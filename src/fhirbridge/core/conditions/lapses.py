@@ -57,7 +57,7 @@ class LapsedUnbooked(Struct, frozen=True):
         for lapse in scene.scope.lapses:
             if lapse.clock > scene.now:
                 return Finding(False, changes_at=lapse.clock)
-            if not lapse.cancelled or not any(_lay_ahead(v, lapse.at) for v in scene.course.case.visits):
+            if not lapse.cancelled or not any(_lay_ahead(v, lapse.at) for v in scene.visits):
                 return Finding(True, lapse.clock, (_lapse(scene, lapse),))
         ahead = BookedAhead().find(scene)
         cancelled = [lapse for lapse in scene.scope.lapses if lapse.cancelled]
@@ -94,7 +94,7 @@ class BookedAhead(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the booking became known; ends when the last one's start passes or it is cancelled."""
-        visits = scene.course.case.visits
+        visits = scene.visits
         ahead = [v for v in visits if v.state in _AHEAD and v.at > scene.ref]
         if not ahead:
             says = "No appointment is booked."
@@ -134,11 +134,7 @@ def _missed(scene: Scene, visit: Visit) -> Reason:
 
 
 def _kept_or_missed(scene: Scene, until: datetime) -> list[Visit]:
-    return [
-        v
-        for v in scene.course.case.visits
-        if v.at <= until and (v.state is AppointmentState.MISSED or v.attended(scene.ref))
-    ]
+    return [v for v in scene.visits if v.at <= until and (v.state is AppointmentState.MISSED or v.attended(scene.ref))]
 
 
 class AttendanceBelow(Struct, frozen=True):
@@ -150,8 +146,10 @@ class AttendanceBelow(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the appointment with which it fell below; unknown, so not so, with fewer than `least`."""
-        counted = [v for v in scene.course.case.visits if v.at <= scene.ref and self._counts(v, scene)]
-        changes = earliest(v.at for v in scene.course.case.called_off if v.at > scene.now)
+        counted = [v for v in scene.visits if v.at <= scene.ref and self._counts(v, scene)]
+        changes = earliest(
+            v.at for v in scene.visits if v.state is AppointmentState.CANCELLED_BY_PATIENT and v.at > scene.now
+        )
         if not self._is_low(counted, scene):
             return Finding(False, because=(Reason(self._said(counted, scene)),), changes_at=changes)
         first = len(counted)
@@ -187,7 +185,7 @@ class Idle(Struct, frozen=True):
         ahead = BookedAhead().find(scene)
         if ahead.holds:
             return Finding(False, ahead.since, ahead.because, ahead.changes_at)
-        attended = [v for v in scene.course.case.visits if v.attended(scene.ref)]
+        attended = [v for v in scene.visits if v.attended(scene.ref)]
         done = scene.completed(self.or_done) if self.or_done is not None else []
         last = max((_going_since(scene), ahead.since, *(v.at for v in attended), *(at for at, _ in done)))
         since = scene.calendar.after(last, self.time)

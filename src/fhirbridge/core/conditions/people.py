@@ -23,6 +23,9 @@ class ChildInvolved(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """By a signal, or by a RelatedPerson who is the patient's child and under 18."""
+        return scene.once((self, scene.ref), self._find)
+
+    def _find(self, scene: Scene) -> Finding:
         signal = SignalHolds(CHILD_SIGNALS).find(scene)
         minors = [
             (relation, under_age_until(relation.latest.birth_date, scene.calendar))
@@ -77,6 +80,9 @@ class FamilyOnRecord(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of them became known."""
+        return scene.once((self, scene.ref), self._find)
+
+    def _find(self, scene: Scene) -> Finding:
         reachable = [
             r
             for r in scene.record.relations
@@ -108,6 +114,9 @@ class MayShare(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds while neither stands."""
+        return scene.once((self, scene.ref), self._find)
+
+    def _find(self, scene: Scene) -> Finding:
         refused = SignalHolds(frozenset({"sharing-refused"})).find(scene)
         denials = [c.latest for c in scene.record.consents if self._denies(c.latest, scene.ref)]
         edges = [edge for c in scene.record.consents for edge in (c.latest.start, c.latest.end)]

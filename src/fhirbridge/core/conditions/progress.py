@@ -202,7 +202,7 @@ class Disengaged(Struct, frozen=True):
         ended = scene.scope.ended
         if last is None or last.ending is None or ended is None:
             return Finding(False, because=(Reason("No pathway was running when the episode ended."),))
-        sign = scene.course.last_sign
+        sign = scene.around.last_sign
         came_back = last.ending.sign in (Sign.CONTACT, Sign.ATTENDED) and last.ending.outcome != "declined"
         if came_back or (sign is not None and sign.at > last.ending.at):
             back = sign or last.ending

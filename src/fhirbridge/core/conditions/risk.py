@@ -25,6 +25,9 @@ class RiskIs(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the record began to say one of these, whichever of them it said first."""
+        return scene.once((self, scene.ref, scene.scope.start, scene.course.case.id), self._find)
+
+    def _find(self, scene: Scene) -> Finding:
         state, because = risk(scene, scene.ref)
         holds = state in self.states
         since = BEGINNING

@@ -1,0 +1,180 @@
+"""From what is known about a patient to what has to be written: decide, reconcile, render, until nothing is left.
+
+Pure: the clock, the store and the EPR are with those who ask. Each round decides on what the round before has done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhirbridge.core.decide import decide
+from fhirbridge.core.decision import Create, Decision, Withdraw, Write
+from fhirbridge.core.effects import NOTHING, AnyEffect, Migrated, Own, Started, Withdrawal, fold
+from fhirbridge.core.facts import Team
+from fhirbridge.core.findings import earliest
+from fhirbridge.core.gaps import Gap
+from fhirbridge.core.memory import Memory
+from fhirbridge.core.policy import Pack
+from fhirbridge.core.reconcile import effects_of, reconcile
+from fhirbridge.core.timeline import Record
+from fhirbridge.errors import Defect
+from fhirbridge.fhir.directory import record_holders
+from fhirbridge.fhir.render import Rendering, render
+from fhirbridge.ports import Known, Outgoing
+from fhirbridge.service.assigning import parts, uncovered
+from fhirbridge.service.site import Policies
+
+MOST_ROUNDS = 20
+
+_OF_THE_RECORD = frozenset({Withdrawal.CORRECTED, Withdrawal.DECEASED})
+"""Reasons that hold whatever policy applies."""
+
+
+Memories = dict[tuple[object, ...], Memory]
+"""What decisions about one patient found before, by the part that they were made for."""
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """What one look at a patient comes to; `uncovered` are the ids of the cases that no pack is for.
+
+    `own` is all that was done for the patient, with the `effects` of this look.
+    """
+
+    effects: tuple[AnyEffect, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    uncovered: tuple[str, ...] = ()
+    own: Own = NOTHING
+
+    @property
+    def held(self) -> bool:
+        """Whether anything waits for the gaps of the EPR to close."""
+        return any(decision.held for decision in self.decisions)
+
+    @property
+    def wakes_at(self) -> datetime | None:
+        """When to look again, if nothing new is learnt."""
+        return earliest(decision.wakes_at for decision in self.decisions)
+
+
+def settle(site: Policies, known: Known, now: datetime, *, migrating: frozenset[str] = frozenset()) -> Settled:
+    """What the policies of the site make of what is known, as of `now`: pure.
+
+    `migrating` are runs that have just been moved to another edition: what of them goes now is superseded.
+
+    Raises:
+        ConfigurationError: a run is on a version of a pack that is nowhere to be found.
+        Defect: after `MOST_ROUNDS` rounds the decision still asks for more.
+    """
+    record, own = Record.of(known.facts), fold(known.effects)
+    return settle_on(site, record, own, now, moved=moved_from(known.effects), migrating=migrating, gaps=known.gaps)
+
+
+def settle_on(
+    site: Policies,
+    record: Record,
+    own: Own,
+    now: datetime,
+    *,
+    moved: Mapping[str, str],
+    migrating: frozenset[str] = frozenset(),
+    gaps: tuple[Gap, ...] = (),
+    memories: Memories | None = None,
+) -> Settled:
+    """The same, of a record and what was done by now; `moved` as of `moved_from`, `memories` those of this patient.
+
+    Raises:
+        ConfigurationError, Defect: as for `settle`.
+    """
+    effects: list[AnyEffect] = []
+    outgoing: list[Outgoing] = []
+    decisions = []
+    for part in parts(site, record, own):
+        pack = part.pack
+        memory = memories.setdefault(part.name, Memory()) if memories is not None else None
+        for _ in range(MOST_ROUNDS):
+            mine = part.under(own, record)
+            decision = decide(pack, record, mine, now, cases=part.cases, starts=part.starts, gaps=gaps, memory=memory)
+            writes = tuple(_superseding(write, migrating) for write in reconcile(decision, mine, record))
+            new = tuple(effect for effect in effects_of(decision, writes, now) if not _noted(effect, own))
+            if not writes and not new:
+                break
+            own = fold(new, onto=own)
+            effects += new
+            setting = _Setting(site, pack, record, own, moved, now)
+            outgoing += (render(write, _rendering(setting, write)) for write in writes)
+        else:
+            raise Defect(f"{pack.name}: the decision still asks for writes after {MOST_ROUNDS} rounds; report it")
+        decisions.append(decision)
+    return Settled(
+        effects=tuple(effects),
+        outgoing=tuple(outgoing),
+        decisions=tuple(decisions),
+        uncovered=uncovered(site, record),
+        own=own,
+    )
+
+
+def moved_from(effects: Iterable[AnyEffect]) -> dict[str, str]:
+    """For each run that was migrated, the version it was last on before."""
+    versions: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for effect in effects:
+        if isinstance(effect, Started):
+            versions.setdefault(effect.identity, effect.version)
+        elif isinstance(effect, Migrated) and effect.identity in versions:
+            before[effect.identity] = versions[effect.identity]
+            versions[effect.identity] = effect.version
+    return before
+
+
+def _superseding(write: Write, migrating: frozenset[str]) -> Write:
+    if isinstance(write, Withdraw) and write.thing.run in migrating and write.reason not in _OF_THE_RECORD:
+        return replace(write, reason=Withdrawal.SUPERSEDED)
+    return write
+
+
+def _noted(effect: AnyEffect, own: Own) -> bool:
+    return isinstance(effect, Started) and effect.identity in own.runs
+
+
+class _Setting(Struct, frozen=True):
+    """The circumstances of all writes of one decision; `moved` says from which version a run was migrated."""
+
+    site: Policies
+    pack: Pack
+    record: Record
+    own: Own
+    moved: Mapping[str, str]
+    now: datetime
+
+
+def _rendering(setting: _Setting, write: Write) -> Rendering:
+    site, record = setting.site, setting.record
+    key = write.obligation.key if isinstance(write, Create) else write.thing.key
+    case = next((case for case in record.cases if case.id == key.case), None)
+    referred = [record.referrals[name] for name in (case.referrals if case else ()) if name in record.referrals]
+    return Rendering(
+        now=setting.now,
+        calendar=site.calendar,
+        directory=site.directory,
+        services=case.services if case else (),
+        holders=record_holders(record.person, next(iter(referred), None), _team(record)),
+        runs=setting.own.runs,
+        moved=setting.moved,
+        rows={step.id: step.row for pathway in setting.pack.pathways for step in pathway.steps},
+        handed_over=True,
+    )
+
+
+def _team(record: Record) -> Team | None:
+    """Everybody whom an active CareTeam of the patient names, as one team."""
+    teams = [history.latest for history in record.sources.values() if isinstance(history.latest, Team)]
+    active = [team for team in teams if not team.erased and team.status == "active"]
+    if not active:
+        return None
+    return replace(active[0], holders=tuple(holder for team in active for holder in team.holders))

@@ -1,0 +1,127 @@
+"""A record that grows is the record of all its facts, and a memory of earlier decisions changes none."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+
+from fhirbridge.core.decide import decide
+from fhirbridge.core.decision import Decision
+from fhirbridge.core.effects import NOTHING, Own, fold
+from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Message, Relation, Task
+from fhirbridge.core.gathering import Gathering
+from fhirbridge.core.memory import Memory
+from fhirbridge.core.reconcile import effects_of, reconcile
+from fhirbridge.core.timeline import Record
+from tests.unit.core.histories import PATIENT, START, histories, pack, sourced
+
+MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+MOMENT = timedelta(microseconds=1)
+
+
+def in_an_episode(history: list[AnyFact]) -> list[AnyFact]:
+    """The same history in an episode of care, and without what is answered only once: there a memory is used most."""
+    episode = Episode(
+        source=sourced("EpisodeOfCare", "e"),
+        known=START - timedelta(days=9),
+        patient=PATIENT,
+        status="active",
+        start=START - timedelta(days=9),
+        referrals=("ServiceRequest/r",),
+    )
+    return [episode, *(fact for fact in history if not isinstance(fact, Message | Task | Episode))]
+
+
+def by_memory_and_without(history: list[AnyFact]) -> tuple[int, int]:
+    """Play the history with a memory, comparing each decision with one made anew; decisions, and those with asks."""
+    gathering, memory, own, facts = Gathering(), Memory(), NOTHING, list[AnyFact]()
+    looks = asking = 0
+    for fact in sorted(history, key=lambda fact: (fact.known, fact.source)):
+        facts.append(fact)
+        gathering.add(fact)
+        record = gathering.record()
+        assert record == Record.of(facts)
+        for now in (fact.known, fact.known + timedelta(hours=5)):
+            decision, own = settled(memory, record, own, now)
+            again, _ = settled(memory, record, own, now + MOMENT)
+            assert again == decide(pack(), record, own, now + MOMENT)
+            looks, asking = looks + 1, asking + bool(decision.obligations)
+    return looks, asking
+
+
+def settled(memory: Memory, record: Record, own: Own, now: datetime) -> tuple[Decision, Own]:
+    """The last of the rounds at this instant, and what has been done then."""
+    while True:
+        decision = decide(pack(), record, own, now, memory=memory)
+        assert decision == decide(pack(), record, own, now)
+        writes = reconcile(decision, own, record)
+        if not writes:
+            return decision, own
+        own = fold(effects_of(decision, writes, now), onto=own)
+
+
+@MANY
+@given(histories())
+def test_a_memory_changes_no_decision(history: list[AnyFact]) -> None:
+    by_memory_and_without(history)
+
+
+@MANY
+@given(histories())
+def test_a_memory_changes_no_decision_in_an_episode(history: list[AnyFact]) -> None:
+    by_memory_and_without(in_an_episode(history))
+
+
+def appointment(number: int, version: int, state: AppointmentState, known: timedelta) -> Appointment:
+    start = START + timedelta(days=7 * number)
+    return Appointment(
+        source=sourced("Appointment", f"a{number}", version),
+        known=start + known,
+        patient=PATIENT,
+        state=state,
+        start=start,
+        end=start + timedelta(hours=1),
+    )
+
+
+def test_an_old_spell_is_remembered_while_appointments_come_and_go() -> None:
+    """The case that the memory is for: it is asked nothing of what has long been settled."""
+    missed = (1, 2, 6)
+    history = in_an_episode([])
+    for number in range(9):
+        state = AppointmentState.MISSED if number in missed else AppointmentState.ATTENDED
+        history += [
+            appointment(number, 1, AppointmentState.BOOKED, -timedelta(days=5)),
+            appointment(number, 2, state, timedelta(hours=1)),
+        ]
+    looks, asking = by_memory_and_without(history)
+    assert (looks, asking > 10) == (38, True)
+
+
+def test_a_place_from_which_somebody_looked_around_is_looked_at_again() -> None:
+    """A parent's first appointment, whose cancellation takes back what its booking had called for."""
+    child = Relation(
+        source=sourced("RelatedPerson", "c"),
+        known=START - timedelta(days=8),
+        patient=PATIENT,
+        kinds=("child",),
+        birth_date=date(2020, 1, 1),
+    )
+    booked = appointment(1, 1, AppointmentState.BOOKED, -timedelta(days=9))
+    cancelled = appointment(1, 2, AppointmentState.CANCELLED_BY_PROVIDER, -timedelta(days=5))
+    again = appointment(2, 1, AppointmentState.BOOKED, -timedelta(days=9))
+    _, asking = by_memory_and_without(in_an_episode([child, booked, cancelled, again]))
+    assert asking > 1
+
+
+def test_what_was_kept_of_a_record_stays_the_same_object() -> None:
+    gathering = Gathering()
+    for fact in in_an_episode([appointment(1, 1, AppointmentState.BOOKED, -timedelta(days=5))]):
+        gathering.add(fact)
+    before = gathering.record()
+    gathering.add(appointment(2, 1, AppointmentState.BOOKED, -timedelta(days=9)))
+    after = gathering.record()
+    assert after.cases[0].episode is before.cases[0].episode
+    assert [visit.source.id for visit in after.cases[0].visits] == ["a1", "a2"]
+    assert gathering.record() is after
