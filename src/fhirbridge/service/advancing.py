@@ -193,9 +193,9 @@ def _team(record: Record) -> Team | None:
 async def _refresh(store: Store, site: Site, subject: Subject, clock: Clock) -> None:
     """Read what the EPR does not tell of, so that nothing is decided on a signal or a consent that has gone."""
     told = {one.criteria.partition("?")[0] for one in await store.subscriptions(subject.epr) if one.reference}
-    silent = sorted(site.mapping.resource_types - reading.EVENTFUL - told)
     try:
-        versions = await reading.standing_record(site, subject.patient, silent)
+        silent = await reading.silent_types(site, told)
+        versions = await reading.standing_record(store, site, subject.patient, silent, clock)
     except EprRefused as refusal:
         _log.warning("the EPR refuses to be asked", epr=subject.epr, subject=shown(subject), why=said(refusal))
         return

@@ -17,6 +17,7 @@ from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
 from fhirbridge.service.pauses import Pauses, wait
 from fhirbridge.service.site import Site, said, shown
+from fhirbridge.service.versions import facts_in
 
 BATCH = 200
 
@@ -98,4 +99,4 @@ async def _look_again(
     except EprError as error:
         _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=said(error))
         return
-    await store.keep(site.epr.name, reading.facts_in(site, filter(None, found)), (), now)
+    await store.keep(site.epr.name, facts_in(site, filter(None, found), now), (), now)

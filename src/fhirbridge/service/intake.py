@@ -19,6 +19,7 @@ from fhirbridge.service import reading
 from fhirbridge.service.measures import DIGESTED, EVENTS, FAILURES, SKIPPED
 from fhirbridge.service.pauses import Pauses
 from fhirbridge.service.site import Site, said
+from fhirbridge.service.versions import told_of
 
 LOOK_BACK = timedelta(minutes=10)
 """How far a notification that names nothing makes the service look back: EPRs notify, and repeat, within minutes."""
@@ -73,9 +74,9 @@ async def _digest_for(
     last_of = {(a.event.type, a.event.id): a for a in arrivals}
     telling = arrivals if site.trust_payload else list(last_of.values())
     try:
-        found = await reading.each(telling, lambda arrival: reading.told_of(store, site, arrival))
+        found = await reading.each(telling, lambda arrival: told_of(store, site, arrival, clock))
         versions = [version for one in found for version in one]
-        versions += await _first_sight(store, site, versions)
+        versions += await _first_sight(store, site, versions, clock)
     except EprError as error:
         retry_after = error.retry_after if isinstance(error, EprUnavailable) else None
         until = pauses.failed(name, clock.now(), retry_after)
@@ -88,9 +89,9 @@ async def _digest_for(
     return {Subject(name, version.fact.patient) for version in versions if version.fact.patient}
 
 
-async def _first_sight(store: Store, site: Site, versions: Sequence[Version]) -> list[Version]:
+async def _first_sight(store: Store, site: Site, versions: Sequence[Version], clock: Clock) -> list[Version]:
     """The whole record of every patient who has never been heard of before."""
     subjects = {Subject(site.epr.name, version.fact.patient) for version in versions if version.fact.patient}
     unseen = [subject for subject in sorted(subjects, key=str) if not await store.has_seen(subject)]
-    records = await reading.each(unseen, lambda subject: reading.whole_record(site, subject.patient))
+    records = await reading.each(unseen, lambda subject: reading.whole_record(site, subject.patient, clock))
     return [version for record in records for version in record]

@@ -1,32 +1,28 @@
-"""Reading an EPR: from a hint to every version of the resource, and from a patient to the whole record.
-
-What a notification carries is not believed where the EPR can be asked. Every version counts, because clocks run from
-when a thing became known; an EPR that keeps no history gives its current version alone.
-"""
+"""Reading an EPR: from a patient to the whole record, and what of it is read again before each decision."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from msgspec.structs import replace
 
-from fhirbridge.core.effects import Kind
-from fhirbridge.core.facts import Source, Unmapped
-from fhirbridge.errors import EprRefused, SenderError
-from fhirbridge.fhir.validation import check
-from fhirbridge.ports import Arrival, Event, Resource, Store, Version
-from fhirbridge.service.measures import SKIPPED, UNREADABLE
+from fhirbridge.errors import EprRefused
+from fhirbridge.fhir.capability import Capability, FeedKind, feeds_for
+from fhirbridge.fhir.content import version_id
+from fhirbridge.ports import Clock, Event, Resource, Store, Version
 from fhirbridge.service.site import Site, said
+from fhirbridge.service.versions import as_known, every_version, facts_in, looked_up
 
 EVENTFUL = frozenset({"Appointment", "Encounter", "EpisodeOfCare", "Task", "Communication"})
 """Types that say what happened. All others say how things stand, and are read before each decision."""
 
+EVER = ("ge1900-01-01T00:00:00Z", "lt2200-01-01T00:00:00Z")
+"""Bounds that leave nothing out, for searches that have to have some."""
+
 _AT_ONCE = 4
-_TICK = timedelta(microseconds=1)
 
 _log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
@@ -49,74 +45,38 @@ async def each(items: Iterable[Item], do: Callable[[Item], Awaitable[Result]]) -
     return [task.result() for task in tasks]
 
 
-async def told_of(store: Store, site: Site, arrival: Arrival) -> list[Version]:
-    """The versions that an event leads to; none when the service has no use for the resource, or it cannot be had.
-
-    Raises:
-        EprUnavailable, EprError: the EPR cannot be asked at present; the event has to wait.
-    """
-    event = arrival.event
-    if event.type not in site.mapping.resource_types:
-        SKIPPED.labels(site.epr.name, event.type).inc()
-        return []
-    reference = f"{event.type}/{event.id}"
-    if ours := await _on_worklist(store, site, reference):
-        return facts_in(site, ours)
-    try:
-        if event.deleted and await site.epr.read(reference) is None:
-            return await _erased(store, site, event, arrival.received)
-        resources = await _every_version(site, reference)
-    except EprRefused as refusal:
-        resources = []
-        _log.warning("the EPR refuses to be asked", epr=site.epr.name, type=event.type, why=said(refusal))
-    if event.resource is not None and site.trust_payload and not _among(event, resources):
-        resources.append(event.resource)
-    if not resources:
-        UNREADABLE.labels(site.epr.name, event.type).inc()
-        _log.warning("nothing to be had of a resource that was notified", epr=site.epr.name, type=event.type)
-    return facts_in(site, resources)
+async def whole_record(site: Site, patient: str, clock: Clock) -> list[Version]:
+    """Everything the EPR has about the patient, with the earlier versions of what has any."""
+    found = await _current(site, patient, sorted(site.mapping.resource_types))
+    current = [resource for resources in found.values() for resource in resources]
+    histories = await each(current, lambda resource: _earlier_too(site, resource))
+    return facts_in(site, [version for history in histories for version in history], clock.now())
 
 
-async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
-    """Every version of what stands on the service's own worklist: of that, the EPR cannot be asked."""
-    if reference.partition("/")[0] not in set(Kind):
-        return []
-    listed = await store.worklist.history(reference)
-    return [one.resource for one in listed if one.subject.epr == site.epr.name]
-
-
-def facts_in(site: Site, resources: Iterable[Resource]) -> list[Version]:
-    """The resources with the facts they give; those without use, or not fit to be read, are counted and left out."""
+async def standing_record(store: Store, site: Site, patient: str, types: Sequence[str], clock: Clock) -> list[Version]:
+    """What the EPR has about the patient now, of these types; what it no longer has, as withdrawn."""
     versions = []
-    for resource in resources:
-        kind = str(resource.get("resourceType"))
-        try:
-            check(resource)
-            fact = site.mapping.fact(resource)
-        except SenderError as flaw:
-            UNREADABLE.labels(site.epr.name, kind).inc()
-            _log.warning("a resource of the EPR is not fit to be read", epr=site.epr.name, type=kind, place=flaw.place)
-            continue
-        if fact is None:
-            SKIPPED.labels(site.epr.name, kind).inc()
-            continue
-        if isinstance(fact, Unmapped):
-            UNREADABLE.labels(site.epr.name, kind).inc()
-            _log.warning("a resource of the EPR could not be mapped; it is kept", epr=site.epr.name, type=kind)
-        versions.append(Version(fact=fact, resource=resource))
+    for kind, resources in (await _current(site, patient, types)).items():
+        read = clock.now()
+        ids = [str(resource["id"]) for resource in resources]
+        kept = await store.kept.latest(site.epr.name, kind, ids)
+        versions += facts_in(site, [as_known(site, one, kept.get(str(one["id"])), read) for one in resources], read)
+        expected = await store.kept.expected(site.epr.name, kind, start=None, end=None, patient=patient)
+        for identity in sorted(expected - set(ids)):
+            versions += await looked_up(store, site, Event(type=kind, id=identity), read, clock)
     return versions
 
 
-async def whole_record(site: Site, patient: str) -> list[Version]:
-    """Everything the EPR has about the patient, with the earlier versions of what has any."""
-    current = await _current(site, patient, sorted(site.mapping.resource_types))
-    histories = await each(current, lambda resource: _earlier_too(site, resource))
-    return facts_in(site, [version for history in histories for version in history])
+async def silent_types(site: Site, told: Collection[str]) -> list[str]:
+    """The types to read before each decision: those of which nobody tells, and that nobody can be asked about by time.
 
-
-async def standing_record(site: Site, patient: str, types: Sequence[str]) -> list[Version]:
-    """What the EPR has about the patient now, of these types."""
-    return facts_in(site, await _current(site, patient, types))
+    `told` are the types with a subscription.
+    """
+    capability = Capability.of(await site.epr.capability())
+    rest = sorted(site.mapping.resource_types - set(told))
+    feeds = feeds_for(capability, rest, EVENTFUL, subscribe=False)
+    timely = {feed.type for feed in feeds if feed.kind in (FeedKind.LAST_UPDATED, FeedKind.HISTORY)}
+    return [kind for kind in rest if kind not in EVENTFUL or kind not in timely]
 
 
 async def changed_since(site: Site, kind: str, since: datetime) -> list[Event]:
@@ -128,72 +88,38 @@ async def changed_since(site: Site, kind: str, since: datetime) -> list[Event]:
     """
     query = {"_lastUpdated": f"ge{since:%Y-%m-%dT%H:%M:%SZ}"}
     return [
-        Event(type=kind, id=str(resource["id"]), version=str(resource.get("meta", {}).get("versionId", "")))
+        Event(type=kind, id=str(resource["id"]), version=version_id(resource))
         async for resource in site.epr.search(kind, query)
     ]
 
 
-async def _current(site: Site, patient: str, types: Iterable[str]) -> list[Resource]:
-    can = _interactions(await site.epr.capability())
+async def _current(site: Site, patient: str, types: Iterable[str]) -> Mapping[str, list[Resource]]:
+    """By type, what the EPR has about the patient; without those types that it refuses to be asked for."""
+    capability = Capability.of(await site.epr.capability())
+    dates = {
+        feed.type: feed.by
+        for feed in feeds_for(capability, list(types), EVENTFUL, subscribe=False)
+        if feed.kind is FeedKind.DATE_WINDOW
+    }
 
-    async def of_type(kind: str) -> list[Resource]:
+    async def of_type(kind: str) -> list[Resource] | None:
         if kind == "Patient":
             person = await site.epr.read(patient)
             return [person] if person else []
-        return [resource async for resource in site.epr.search(kind, {"patient": patient})]
+        # Where a window of dates is all that an EPR offers, it may insist on one.
+        bounds = {dates[kind]: EVER} if kind in dates else {}
+        try:
+            return [resource async for resource in site.epr.search(kind, {"patient": patient, **bounds})]
+        except EprRefused as refusal:
+            _log.warning("the EPR refuses to be asked for a type", epr=site.epr.name, type=kind, why=said(refusal))
+            return None
 
-    found = await each([kind for kind in types if kind == "Patient" or "search-type" in can(kind)], of_type)
-    return [resource for resources in found for resource in resources]
+    asked = [kind for kind in types if kind == "Patient" or capability.offer(kind).can("search-type")]
+    found = await each(asked, of_type)
+    return {kind: resources for kind, resources in zip(asked, found, strict=True) if resources is not None}
 
 
 async def _earlier_too(site: Site, resource: Resource) -> list[Resource]:
-    if str(resource.get("meta", {}).get("versionId", "")) in ("", "1"):
+    if version_id(resource) in ("", "0", "1"):
         return [resource]
-    return await _every_version(site, f"{resource['resourceType']}/{resource['id']}") or [resource]
-
-
-async def _every_version(site: Site, reference: str) -> list[Resource]:
-    kind = reference.partition("/")[0]
-    if "history-instance" in _interactions(await site.epr.capability())(kind) and (
-        versions := await site.epr.history(reference)
-    ):
-        return versions
-    current = await site.epr.read(reference)
-    return [current] if current else []
-
-
-def _interactions(capability: Resource) -> Callable[[str], frozenset[str]]:
-    """For each type, what the EPR says can be done; a type it lists without saying can be read in every way."""
-    listed: dict[str, frozenset[str]] = {}
-    for rest in capability.get("rest", []):
-        for entry in rest.get("resource", []):
-            codes = frozenset(str(one.get("code")) for one in entry.get("interaction", []))
-            listed[str(entry.get("type"))] = codes or frozenset({"read", "search-type", "history-instance"})
-    return lambda kind: listed.get(kind, frozenset())
-
-
-def _among(event: Event, resources: Iterable[Resource]) -> bool:
-    return any(resource.get("meta", {}).get("versionId", "") == event.version for resource in resources)
-
-
-async def _erased(store: Store, site: Site, event: Event, received: datetime) -> list[Version]:
-    """The last version there was, as one that should never have been; before it, what was not known yet."""
-    reference = f"{event.type}/{event.id}"
-    before = facts_in(site, await site.epr.history(reference))
-    kept = await store.last(site.epr.name, reference)
-    last = max([*before, *([kept] if kept else [])], key=lambda version: version.fact.known, default=None)
-    if last is None or last.fact.erased:
-        return before
-    fact = last.fact
-    gone = replace(
-        fact,
-        erased=True,
-        known=max(received, fact.known + _TICK),
-        source=Source(fact.source.type, fact.source.id, event.version or _following(fact.source.version)),
-    )
-    return [*before, Version(fact=gone, resource=last.resource)]
-
-
-def _following(version: str) -> str:
-    """The version that the deletion made: servers count it as one."""
-    return str(int(version) + 1) if version.isascii() and version.isdecimal() else f"{version}-deleted"[-64:]
+    return await every_version(site, f"{resource['resourceType']}/{resource['id']}") or [resource]
