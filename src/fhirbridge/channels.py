@@ -1,7 +1,7 @@
 """How what the service writes reaches people outside the EPR: the port of channels, and the rows they work through.
 
-For each Communication and each recipient that a channel serves there is one row, a dispatch, made in the transaction
-that decides the Communication. Whoever wants to send it claims it first, so nobody else does; what became of it, and
+For each Communication and each recipient that a channel serves there is one row, a dispatch, made from the effect
+`Addressed` in the transaction that decides the Communication, and stopped by `Withdrawn` while nobody has claimed it. Whoever wants to send it claims it first, so nobody else does; what became of it, and
 whatever is reported of it later, is kept together with the effect that tells `decide` (`core.deliveries` is the table
 of what can be reported), and makes the patient due. A dispatch claimed by somebody who then died is claimed again and
 sent under the same `key`: the channel itself sees to it that nothing arrives twice. All instants are UTC.
@@ -15,28 +15,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from fhirbridge.core.deliveries import Recipient as Recipient
 from fhirbridge.core.deliveries import Report, Stage
 from fhirbridge.ports import Resource, Subject
-
-
-class Recipient(Struct, frozen=True, kw_only=True):
-    """One recipient of a Communication, and how to reach them: what the directory knows.
-
-    `name` tells them apart among the recipients of one Communication: a reference in the EPR or `ods:CODE`. `channel`
-    is `post`, `fhir`, `mesh` or `epr`; for `epr` the Communication in the EPR is enough and nothing is dispatched.
-    `mailbox` is a MESH mailbox, or empty where MESH is to find it by ODS code or by the patient; `endpoint` a FHIR base
-    URL; `address` the lines of a postal address, empty where the patient's own is meant.
-    """
-
-    name: str
-    shown: str
-    channel: str
-    role: str = ""
-    ods: str = ""
-    mailbox: str = ""
-    endpoint: str = ""
-    address: tuple[str, ...] = ()
-    telephone: str = ""
 
 
 class Dispatch(Struct, frozen=True, kw_only=True):
@@ -44,7 +25,7 @@ class Dispatch(Struct, frozen=True, kw_only=True):
 
     `key` is a UUID, the same whenever this is sent again, and names nobody. `identity` is the Communication's.
     `communication` is the R4 Communication as it was decided, with its letter as an attachment where it is one;
-    `attempts` so far. `patient` is the R4 Patient as last known, filled in when it is sent.
+    `patient` the R4 Patient as last known; `attempts` so far.
     """
 
     row: int
@@ -107,7 +88,7 @@ class Channel(Protocol):
 
 
 class Dispatches(Protocol):
-    """The rows. A `Store` has them too, so that they are made and stopped in the transaction that decides."""
+    """The rows, beside those of the `Store`, whose `commit` makes and stops them."""
 
     async def to_send(self, now: datetime, limit: int, destinations_left_alone: Collection[str] = ()) -> list[Dispatch]:
         """Dispatches that may be sent now, oldest first: unclaimed, or claimed by somebody whose time is over."""

@@ -85,7 +85,7 @@ class _Desk:
         chase = None
         if thing.consignments:
             asked = self._asked(thing, scope, CONFIRM, [thing], because, min((at for _, at in wrong), default=None))
-            telephones = [f"{each.shown}: {each.telephone or 'no telephone number known'}" for each, _ in wrong]
+            telephones = [f"{each.to.shown}: {each.to.telephone or 'no telephone number known'}" for each, _ in wrong]
             chase = asked and replace(asked, description=" ".join((asked.description, *_ring(telephones))))
         mark = self._mark(thing, because, by_hand) if thing.open else None
         return Confirming(
@@ -225,19 +225,19 @@ class _Desk:
         told = f" ({', '.join(filter(None, (last.code, last.says)))})" if last and (last.code or last.says) else ""
         match each.standing.stage:
             case Stage.UNDELIVERED:
-                return f"It could not be delivered to {each.shown}{told}."
+                return f"It could not be delivered to {each.to.shown}{told}."
             case Stage.REJECTED:
-                return f"The system of {each.shown} could not take it in{told}."
+                return f"The system of {each.to.shown} could not take it in{told}."
             case Stage.REFUSED:
-                return f"{each.shown} does not take it: the patient is not known there, or not theirs{told}."
+                return f"{each.to.shown} does not take it: the patient is not known there, or not theirs{told}."
             case Stage.DECEASED:
-                return f"{each.shown} says that the patient has died{told}."
+                return f"{each.to.shown} says that the patient has died{told}."
             case Stage.WAITING:
                 by = self._pack.calendar.at_time(self._deadline(each))
-                return f"It could not be handed over for {each.shown} by {by}."
+                return f"It could not be handed over for {each.to.shown} by {by}."
             case _:
                 by = self._pack.calendar.at_time(self._deadline(each))
-                return f"{each.shown} had not confirmed by {by} that it arrived."
+                return f"{each.to.shown} had not confirmed by {by} that it arrived."
 
     def _mark(self, thing: Thing, because: tuple[Reason, ...], by_hand: datetime | None) -> Mark | None:
         """What the Communication has to say of its delivery; None where it has said so from the beginning."""

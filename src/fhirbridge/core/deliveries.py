@@ -153,22 +153,38 @@ def standing(reports: Iterable[Said]) -> Standing:
     return now
 
 
+class Recipient(Struct, frozen=True, kw_only=True):
+    """One recipient of a Communication, and how to reach them: what the directory knew when it was decided.
+
+    `name` tells them apart among the recipients of one Communication: a reference in the EPR, `ods:CODE` or the role.
+    `channel` is `post`, `fhir` or `mesh`. `mailbox` is a MESH mailbox, or empty where MESH is to find it by ODS code or
+    by the patient; `endpoint` a FHIR base URL; `address` the lines of a postal address, empty where it is the patient's
+    own.
+    """
+
+    name: str
+    shown: str
+    role: str
+    channel: str
+    ods: str = ""
+    mailbox: str = ""
+    endpoint: str = ""
+    address: tuple[str, ...] = ()
+    telephone: str = ""
+
+
 class Consignment(Struct, frozen=True, kw_only=True):
     """One Communication on its way to one recipient.
 
-    `recipient` names them among those of the Communication, `shown` in words; `awaits` is the stage that settles it,
-    and `within` the period after the hand-over by which it has to be reached; `chase` the period in which a person then
-    has to see to it. `addressed` is when it was given its recipient.
+    `awaits` is the stage that settles it, and `within` the period after the hand-over by which it has to be reached;
+    `chase` the period in which a person then has to see to it. `addressed` is when it was given its recipient.
     """
 
-    recipient: str
-    shown: str
-    channel: str
+    to: Recipient
     awaits: Stage
     within: str
     chase: str
     addressed: datetime
-    telephone: str = ""
     reports: tuple[Said, ...] = ()
 
     @property

@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhirbridge.core.deliveries import Consignment, Report, Said, Stage, said
+from fhirbridge.core.deliveries import Consignment, Recipient, Report, Said, Stage, said
 from fhirbridge.core.facts import Source
 
 
@@ -153,15 +153,12 @@ class Completed(Effect, frozen=True, kw_only=True):
 
 
 class Addressed(Effect, frozen=True, kw_only=True):
-    """A Communication is to reach `recipient` through a channel; see `deliveries.Consignment` for the words."""
+    """A Communication is to reach a recipient through a channel; see `deliveries.Consignment` for the words."""
 
-    recipient: str
-    shown: str
-    channel: str
+    to: Recipient
     awaits: Stage
     within: str
     chase: str
-    telephone: str = ""
 
 
 class Unaddressed(Effect, frozen=True, kw_only=True):
@@ -317,7 +314,7 @@ def _carried(thing: Thing, effect: AnyEffect) -> Thing:
         case Unaddressed():
             return replace(thing, unaddressed=effect)
         case Addressed():
-            known = any(each.recipient == effect.recipient for each in thing.consignments)
+            known = any(each.to.name == effect.to.name for each in thing.consignments)
             more = () if known else (_consignment(effect),)
             return replace(thing, unaddressed=None, consignments=(*thing.consignments, *more))
         case HandedOver(at=at, recipient=recipient):
@@ -333,21 +330,14 @@ def _carried(thing: Thing, effect: AnyEffect) -> Thing:
 
 def _consignment(effect: Addressed) -> Consignment:
     return Consignment(
-        recipient=effect.recipient,
-        shown=effect.shown,
-        channel=effect.channel,
-        awaits=effect.awaits,
-        within=effect.within,
-        chase=effect.chase,
-        addressed=effect.at,
-        telephone=effect.telephone,
+        to=effect.to, awaits=effect.awaits, within=effect.within, chase=effect.chase, addressed=effect.at
     )
 
 
 def _reported(thing: Thing, recipient: str, report: Said) -> Thing:
     consignments = tuple(
         replace(each, reports=(*each.reports, report))
-        if each.recipient == recipient and report not in each.reports
+        if each.to.name == recipient and report not in each.reports
         else each
         for each in thing.consignments
     )

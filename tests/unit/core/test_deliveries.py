@@ -12,6 +12,7 @@ from fhirbridge.core.deliveries import (
     FAILED,
     MOVES,
     Consignment,
+    Recipient,
     Report,
     Said,
     Stage,
@@ -65,9 +66,7 @@ def heard(*reports: Report) -> tuple[Said, ...]:
 
 def consignment(*reports: Report, awaits: Stage = Stage.RECEIVED) -> Consignment:
     return Consignment(
-        recipient="Organization/gp",
-        shown="Practice",
-        channel="mesh",
+        to=Recipient(name="Organization/gp", shown="Practice", role="gp", channel="mesh"),
         awaits=awaits,
         within="P5D",
         chase="1WD",
