@@ -40,7 +40,12 @@ class NotAllowed(SenderError):
 
 
 class EprError(FhirbridgeError):
-    """The EPR answered something that the service cannot work with."""
+    """The EPR answered something that the service cannot work with.
+
+    `reason` is the part of the message that the EPR said: it can hold a patient's data, so no log may have it.
+    """
+
+    reason = ""
 
 
 class EprUnavailable(EprError):
@@ -64,9 +69,17 @@ class EprUnauthorised(EprUnavailable):
 
 
 class EprConflict(EprError):
-    """Somebody changed the resource since it was read (409, 412): read again and decide again."""
+    """Somebody changed the resource since it was read (409, 412): read again and decide again.
+
+    `outcome` and `status` as for `EprRefused`: some EPRs answer 409 to what they will never take.
+    """
 
     transient = True
+
+    def __init__(self, message: str, *, outcome: dict[str, object] | None = None, status: int = 0) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.status = status
 
 
 class EprRefused(EprError):

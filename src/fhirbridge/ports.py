@@ -71,13 +71,27 @@ class Delivery(Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+class There(Struct, frozen=True):
+    """Where a thing is in the EPR: its identity, its `Type/id` and the version that was written."""
+
+    identity: str
+    reference: str
+    version: str = ""
+
+
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What the EPR made of one `Delivery`: the resource's reference and version there, or why it refused it."""
+    """What the EPR made of one `Delivery`: the resource's reference and version there, or why it refused it.
+
+    `outcome` is the OperationOutcome of the refusal, if there was one. What stands on the service's own worklist has
+    its reference there; `also` is what was written in the EPR to tell of it.
+    """
 
     row: int
     reference: str = ""
     version: str = ""
     refused: str = ""
+    outcome: Resource | None = None
+    also: tuple[There, ...] = ()
 
 
 class Revision(Struct, frozen=True, kw_only=True):
@@ -144,9 +158,10 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     `resource` is what the EPR would hold: its id is the service's own and unique over all EPRs, `meta.versionId` counts
     from 1, references are those of the EPR, or `Type/id` of the worklist for what stands there too. `way` says how the
-    EPR is told of it (`fhirbridge.fhir.capability.Way`), `told` is the reference there of what told of it last. `by` is
-    who made this version, empty for the service itself. `row` grows with every version of anything; `current` is the
-    newest of its resource.
+    EPR is told of it (`fhirbridge.fhir.capability.Way`), `notice` the identity of what told of it last there, itself
+    perhaps, and `told` the reference that this has there, once it was delivered. `by` is who made this version, empty
+    for the service itself; `write` the code of its write then. `row` grows with every version of anything; `current` is
+    the newest of its resource.
     """
 
     row: int
@@ -160,8 +175,10 @@ class Listed(Struct, frozen=True, kw_only=True):
     current: bool = True
 
     @property
+    notice: str = ""
     def reference(self) -> str:
         """`Type/id` on the worklist."""
+    write: str = ""
         return f"{self.resource['resourceType']}/{self.resource['id']}"
 
     @property
@@ -174,7 +191,7 @@ class Placing(Struct, frozen=True, kw_only=True):
     """A version to put on the worklist, in place of the one numbered `based_on`; 0 where there is none yet.
 
     `resource` needs type, and `meta` without version and time. `write` is the code of the service's write, by which it
-    is found to have been placed; empty for a version that staff make. For `way`, `told` and `by` see `Listed`.
+    is found to have been placed; empty for a version that staff make. For `way`, `notice` and `by` see `Listed`.
     """
 
     identity: str
@@ -182,7 +199,7 @@ class Placing(Struct, frozen=True, kw_only=True):
     based_on: int = 0
     way: str = "own"
     write: str = ""
-    told: str = ""
+    notice: str = ""
     by: str = ""
 
 
@@ -225,10 +242,6 @@ class Worklist(Protocol):
 
     async def standing(self, subject: Subject) -> dict[str, Listed]:
         """Everything of a patient that is on the worklist, by identity."""
-        ...
-
-    async def placed(self, subject: Subject, writes: Collection[str]) -> set[str]:
-        """Which of these codes of writes have been placed."""
         ...
 
     async def place(self, subject: Subject, placings: Sequence[Placing], now: datetime) -> dict[str, Listed]:
@@ -285,16 +298,6 @@ class Store(Protocol):
     @property
     def worklist(self) -> Worklist:
         """What EPRs do not take as itself."""
-        ...
-
-    @property
-    def audit(self) -> Audit:
-        """Who looked at what."""
-        ...
-
-    @property
-    def kept(self) -> Kept:
-        """What is kept of the EPRs' resources."""
         ...
 
     @property

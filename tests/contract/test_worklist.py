@@ -13,7 +13,7 @@ from fhirbridge.adapters.store import open_store
 from fhirbridge.errors import Overtaken
 from fhirbridge.fhir.canonical import ACTION
 from fhirbridge.fhir.worklist import listed_id
-from fhirbridge.ports import Event, Placing, Resource, Store, Subject, Wanted
+from fhirbridge.ports import Event, Outgoing, Placing, Receipt, Resource, Store, Subject, There, Wanted
 from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -54,14 +54,15 @@ def flag() -> Resource:
 
 
 async def test_what_is_placed_stands_there_with_an_id_a_version_and_a_time(store: Store) -> None:
-    stands = await store.worklist.place(ANN, [Placing(identity="i", resource=task(), write="w", told="C/1")], NOON)
+    stands = await store.worklist.place(ANN, [Placing(identity="i", resource=task(), write="w", notice="n")], NOON)
     (one,) = stands.values()
     assert one.resource == {
         **task(),
         "id": listed_id("epr", "i"),
         "meta": {"versionId": "1", "lastUpdated": "2026-03-02T12:00:00Z", "profile": ["p"]},
     }
-    assert (one.subject, one.identity, one.version, one.told, one.by, one.way) == (ANN, "i", 1, "C/1", "", "own")
+    assert (one.subject, one.identity, one.version, one.by, one.way, one.write) == (ANN, "i", 1, "", "own", "w")
+    assert (one.notice, one.told) == ("n", "")
     assert await store.worklist.standing(ANN) == {"i": one}
     assert await store.worklist.standing(BOB) == {}
     assert await store.worklist.read(one.reference) == one
@@ -86,8 +87,7 @@ async def test_every_version_is_kept_and_the_newest_is_current(store: Store) -> 
         (2, "cancelled", True),
     ]
     assert [one.version for one in await store.worklist.search(Wanted())] == [2]
-    assert await store.worklist.placed(ANN, ["w1", "w2", "w3", ""]) == {"w1", "w2"}
-    assert await store.worklist.placed(BOB, ["w1"]) == set()
+    assert [one.write for one in versions] == ["w1", "w2"]
 
 
 async def test_a_version_based_on_an_older_one_is_refused_and_nothing_is_placed(store: Store) -> None:
@@ -97,7 +97,6 @@ async def test_a_version_based_on_an_older_one_is_refused_and_nothing_is_placed(
         with pytest.raises(Overtaken):
             await store.worklist.place(ANN, [Placing(identity="j", resource=task()), late], LATER)
     assert {name: one.version for name, one in (await store.worklist.standing(ANN)).items()} == {"i": 1}
-    assert await store.worklist.placed(ANN, ["w"]) == set()
 
 
 async def test_it_is_searched_by_everything_that_is_asked_at_once(store: Store) -> None:
@@ -127,6 +126,19 @@ async def test_it_is_searched_by_everything_that_is_asked_at_once(store: Store) 
     assert await found(Wanted(ids=(listed_id("epr", "t"),))) == ["t"]
     assert await found(Wanted(since=LATER)) == ["b"]
     assert await found(Wanted(until=LATER)) == ["t", "f", "d"]
+
+
+async def test_what_told_of_it_is_found_where_it_was_delivered_to(store: Store) -> None:
+    outgoing = Outgoing(identity="i", type="Task", verb="create", resource=task(), provenance={})
+    seen = (await store.load(ANN)).revision
+    await store.commit(ANN, effects=(), outgoing=(outgoing,), wakes_at=None, decided_at=NOON, revision=seen)
+    (row,) = await store.undelivered(NOON, 10)
+    stands = await store.worklist.place(ANN, [Placing(identity="i", resource=task(), notice="n")], NOON)
+    assert stands["i"].told == ""
+    told = There("n", "Communication/1", "1")
+    await store.delivered([Receipt(row=row.row, reference=stands["i"].reference, also=(told,))], NOON)
+    assert (await store.worklist.standing(ANN))["i"].told == "Communication/1"
+    assert (await store.load(ANN)).references == {"i": stands["i"].reference, "n": "Communication/1"}
 
 
 async def test_pages_follow_one_another_by_row(store: Store) -> None:

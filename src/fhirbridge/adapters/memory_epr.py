@@ -148,6 +148,11 @@ class MemoryEpr:
             self._versions = before
             raise
         await self._tell([_event(outcome.resource) for outcome in stored if outcome.changed])
+    async def interact(self, entry: Resource) -> Resource:
+        """Carry out one entry of a Bundle by itself; the entry that answers it."""
+        answered: Resource = (await self._transact([entry]))["entry"][0]
+        return answered
+
         answers = [_response(outcome) for outcome in stored]
         return {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
 

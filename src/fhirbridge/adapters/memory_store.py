@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
-from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
@@ -82,8 +81,7 @@ class MemoryStore:
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
         self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
-        self.worklist = MemoryWorklist(self.accept)
-        self.audit = MemoryAudit()
+        self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
@@ -246,7 +244,9 @@ class MemoryStore:
             if receipt.refused:
                 self.dead[receipt.row] = (row.delivery.outgoing, receipt.refused)
             else:
-                self._state(row.delivery.subject).references[row.delivery.outgoing.identity] = receipt.reference
+                references = self._state(row.delivery.subject).references
+                references[row.delivery.outgoing.identity] = receipt.reference
+                references.update({there.identity: there.reference for there in receipt.also})
 
     async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:
         """Try these rows again not before `until`; counts one attempt more."""

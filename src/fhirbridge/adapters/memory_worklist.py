@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 
@@ -13,21 +13,25 @@ from fhirbridge.fhir.worklist import action_of, listed_id, numbered
 from fhirbridge.ports import Event, Listed, Placing, Subject, Wanted
 
 Accept = Callable[[str, Sequence[Event], datetime], Awaitable[None]]
+References = Callable[[Subject], Mapping[str, str]]
 
 
 class MemoryWorklist:
-    """The in-memory worklist; `accept` puts events into the inbox, as `ports.Store.accept` does."""
+    """The in-memory worklist.
 
-    def __init__(self, accept: Accept) -> None:
+    `accept` puts events into the inbox, as `ports.Store.accept` does; `references` are those of what was delivered.
+    """
+
+    def __init__(self, accept: Accept, references: References) -> None:
         self._accept = accept
+        self._references = references
         self._rows = count(1)
         self._versions: dict[str, list[Listed]] = {}
-        self._placed: dict[Subject, set[str]] = {}
 
     async def search(self, wanted: Wanted, *, after: int = 0, limit: int = 50) -> list[Listed]:
         """Current versions with a row above `after`, by row."""
         found = sorted(self._matching(wanted), key=lambda one: one.row)
-        return [one for one in found if one.row > after][:limit]
+        return [self._shown(one) for one in found if one.row > after][:limit]
 
     async def count(self, wanted: Wanted) -> int:
         """How many current versions there are."""
@@ -36,21 +40,17 @@ class MemoryWorklist:
     async def read(self, reference: str) -> Listed | None:
         """The current version of `Type/id`."""
         versions = self._versions.get(reference)
-        return versions[-1] if versions else None
+        return self._shown(versions[-1]) if versions else None
 
     async def history(self, reference: str) -> list[Listed]:
         """Every version of `Type/id`, oldest first."""
         versions = self._versions.get(reference, [])
-        return [replace(one, current=one is versions[-1]) for one in versions]
+        return [replace(self._shown(one), current=one is versions[-1]) for one in versions]
 
     async def standing(self, subject: Subject) -> dict[str, Listed]:
         """Everything of a patient that is on the worklist, by identity."""
-        mine = [versions[-1] for versions in self._versions.values() if versions[-1].subject == subject]
-        return {one.identity: one for one in sorted(mine, key=lambda one: one.row)}
-
-    async def placed(self, subject: Subject, writes: Collection[str]) -> set[str]:
-        """Which of these codes of writes have been placed."""
-        return self._placed.get(subject, set()) & set(writes)
+        mine = [versions[-1] for versions in self._versions.values() if versions and versions[-1].subject == subject]
+        return {one.identity: self._shown(one) for one in sorted(mine, key=lambda one: one.row)}
 
     async def place(self, subject: Subject, placings: Sequence[Placing], now: datetime) -> dict[str, Listed]:
         """Put versions of the service's own writes on the worklist; what stands then, by identity.
@@ -65,7 +65,6 @@ class MemoryWorklist:
         except Overtaken:
             self._versions = before
             raise
-        self._placed.setdefault(subject, set()).update(placing.write for placing in placings if placing.write)
         return await self.standing(subject)
 
     async def complete(self, reference: str, placing: Placing, now: datetime) -> Listed:
@@ -94,11 +93,15 @@ class MemoryWorklist:
             resource=numbered(placing.resource, subject.epr, placing.identity, placing.based_on + 1, now),
             way=placing.way,
             updated=now,
-            told=placing.told,
+            notice=placing.notice,
             by=placing.by,
+            write=placing.write,
         )
         versions.append(listed)
         return listed
+
+    def _shown(self, one: Listed) -> Listed:
+        return replace(one, told=self._references(one.subject).get(one.notice, ""))
 
     def _matching(self, wanted: Wanted) -> Iterator[Listed]:
         for versions in self._versions.values():

@@ -1,7 +1,8 @@
 """The life of what the service writes, as tables: FHIR R4's statuses, how they may follow one another, which end it.
 
 The tables hold the statuses of the required bindings (https://hl7.org/fhir/R4/valueset-task-status.html,
-valueset-event-status.html, valueset-flag-status.html and valueset-request-status.html). A status that is not in a
+valueset-event-status.html, valueset-flag-status.html, valueset-request-status.html and
+valueset-document-reference-status.html). A status that is not in a
 table is somebody's invention: it does not end anything, and nothing is moved on from it.
 """
 
@@ -49,6 +50,9 @@ MOVES: Mapping[str, Mapping[str, frozenset[str]]] = MappingProxyType(
             }
         ),
         "Flag": _table({"active": "inactive entered-in-error", "inactive": "", "entered-in-error": ""}),
+        "DocumentReference": _table(
+            {"current": "superseded entered-in-error", "superseded": "", "entered-in-error": ""}
+        ),
         "CarePlan": _table(
             {
                 "draft": "active on-hold revoked completed entered-in-error",

@@ -37,7 +37,7 @@ async def complete(
         resource=changed,
         based_on=listed.version,
         way=listed.way,
-        told=listed.told,
+        notice=listed.notice,
         by=completion.by,
     )
     return await store.worklist.complete(reference, placing, now)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
+from fhirbridge.errors import EprError
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Epr, Subject
@@ -58,5 +59,8 @@ def shown(subject: Subject) -> str:
 
 
 def said(error: Exception) -> str:
-    """What an error says, for logs: ids of resources and whatever looks like an NHS number are left out."""
-    return _NHS_NUMBER.sub("…", _REFERENCE.sub(r"\1/…", str(error)))
+    """What an error says, for logs: what an EPR said, ids of resources and what looks like an NHS number are left out."""
+    words = str(error)
+    if isinstance(error, EprError) and error.reason:
+        words = words.replace(error.reason, "…")
+    return _NHS_NUMBER.sub("…", _REFERENCE.sub(r"\1/…", words))

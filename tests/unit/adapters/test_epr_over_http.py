@@ -266,8 +266,9 @@ def rows(count: int) -> list[Delivery]:
 
 
 def offers(provenance: Resource | None) -> None:
-    kinds = [{"type": "Task"}, *([provenance] if provenance else [])]
-    statement = {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": kinds}]}
+    kinds = [{"type": "Task", "conditionalCreate": True}, *([provenance] if provenance else [])]
+    rest = {"mode": "server", "resource": kinds, "interaction": [{"code": "transaction"}]}
+    statement = {"resourceType": "CapabilityStatement", "rest": [rest]}
     respx.get(f"{BASE}/metadata").respond(json=statement)
     respx.get(f"{BASE}/Provenance").respond(json={"resourceType": "Bundle"})
 
@@ -306,7 +307,7 @@ async def test_where_the_epr_does_not_say_it_is_looked_for(epr: FhirEpr) -> None
     ("provenance", "requests"),
     [
         (None, ["POST Task"]),
-        ({"type": "Provenance"}, ["POST Task", "POST Provenance"]),
+        ({"type": "Provenance", "conditionalCreate": True}, ["POST Task", "POST Provenance"]),
         ({"type": "Provenance", "updateCreate": True}, ["POST Task", "PUT Provenance/w0"]),
     ],
     ids=["not-offered", "conditionally", "by-id"],

@@ -65,10 +65,10 @@ def test_epic() -> None:
         "Consent": ("record", "patient"),
     }
     assert writes(capability) == {
-        "Task": ("communication", "Communication", False, "unsure"),
-        "Flag": ("communication", "Communication", False, "unsure"),
-        "CarePlan": ("communication", "Communication", False, "unsure"),
-        "Communication": ("native", "Communication", False, "unsure"),
+        "Task": ("communication", "Communication", False, "searched"),
+        "Flag": ("communication", "Communication", False, "searched"),
+        "CarePlan": ("communication", "Communication", False, "searched"),
+        "Communication": ("native", "Communication", False, "searched"),
         "Provenance": ("own", "", False, "unsure"),
         "AuditEvent": ("own", "", False, "unsure"),
     }
@@ -91,7 +91,7 @@ def test_oracle_health() -> None:
         "Flag": ("communication", "Communication", False, "searched"),
         "CarePlan": ("communication", "Communication", False, "searched"),
         "Communication": ("native", "Communication", False, "searched"),
-        "Provenance": ("native", "Provenance", False, "unsure"),
+        "Provenance": ("native", "Provenance", False, "searched"),
         "AuditEvent": ("own", "", False, "unsure"),
     }
 
@@ -103,7 +103,7 @@ def test_a_server_that_can_everything() -> None:
     assert feeds(capability)["Encounter"] == ("rest-hook", "")
     assert set(writes(capability).values()) == {
         *((Way.NATIVE, one, True, Once.CONDITIONAL) for one in ("Task", "Flag", "CarePlan", "Communication")),
-        *((Way.NATIVE, one, False, Once.CONDITIONAL) for one in ("Provenance", "AuditEvent")),
+        *((Way.NATIVE, one, False, Once.CHOSEN_ID) for one in ("Provenance", "AuditEvent")),
     }
 
 
@@ -160,6 +160,38 @@ def test_the_best_feed_there_is(
 def test_the_best_way_to_write_a_task(offered: list[dict[str, Any]], way: Way, as_type: str) -> None:
     (task, *_) = writes_for(Capability.of(statement(*offered)))
     assert (task.way, task.as_type) == (way, as_type)
+
+
+@pytest.mark.parametrize(
+    ("more", "parameters", "once", "by"),
+    [
+        ({"conditionalCreate": True, "updateCreate": True}, ("identifier",), Once.CONDITIONAL, "identifier"),
+        ({"updateCreate": True}, ("status",), Once.CHOSEN_ID, ""),
+        ({}, ("patient", "identifier"), Once.SEARCHED, "identifier"),
+        ({}, ("subject",), Once.SEARCHED, "subject"),
+        ({}, ("status",), Once.UNSURE, ""),
+    ],
+)
+def test_what_keeps_a_task_from_being_written_twice(
+    more: dict[str, Any], parameters: tuple[str, ...], once: Once, by: str
+) -> None:
+    task = kind("Task", "create", "update", "search-type", parameters=parameters, **more)
+    (writing, *_) = writes_for(Capability.of(statement(task)))
+    assert (writing.once, writing.by) == (once, by)
+
+
+def test_a_way_that_somebody_has_set_is_gone() -> None:
+    capability = Capability.of(statement(kind("Task", "create", "update"), kind("Communication", "create")))
+    wished = {"Task": Way.DOCUMENT_REFERENCE, "Flag": Way.OWN, "CarePlan": Way.NATIVE, "Provenance": Way.COMMUNICATION}
+    ways = {one.type: (one.way, one.as_type) for one in writes_for(capability, wished)}
+    assert ways == {
+        "Task": (Way.DOCUMENT_REFERENCE, "DocumentReference"),
+        "Flag": (Way.OWN, ""),
+        "CarePlan": (Way.NATIVE, "CarePlan"),
+        "Communication": (Way.NATIVE, "Communication"),
+        "Provenance": (Way.OWN, ""),
+        "AuditEvent": (Way.OWN, ""),
+    }
 
 
 def test_what_no_type_says_is_taken_as_offered_and_what_some_say_is_not() -> None:

@@ -46,18 +46,24 @@ def resource(response: httpx.Response, body: bytes, what: str) -> Resource:
 
 def failed(response: httpx.Response, body: bytes, what: str) -> NoReturn:
     """Raise what an answer outside 2xx means (RFC 9110 section 15; FHIR R4 section 3.1.0)."""
-    status = response.status_code
     outcome = _parsed(body)
-    said = f"{what}: {status} {reason(outcome)}".rstrip()
+    words = reason(outcome)
+    error = _error(response, outcome, what, f"{what}: {response.status_code} {words}".rstrip())
+    error.reason = words
+    raise error
+
+
+def _error(response: httpx.Response, outcome: Resource | None, what: str, said: str) -> EprError:
+    status = response.status_code
     if status in _CONFLICT:
-        raise EprConflict(f"{said}; somebody changed it first, read it again")
+        return EprConflict(f"{said}; somebody changed it first, read it again", outcome=outcome, status=status)
     if status == HTTPStatus.UNAUTHORIZED:
-        raise EprUnauthorised(said, retry_after=retry_after(response))
+        return EprUnauthorised(said, retry_after=retry_after(response))
     if status in _TRANSIENT or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED):
-        raise EprUnavailable(said, retry_after=retry_after(response))
+        return EprUnavailable(said, retry_after=retry_after(response))
     if response.is_redirect:
-        raise EprError(f"{what}: answered with a redirect ({status}); set base_url to where it leads")
-    raise EprRefused(said, outcome=outcome, status=status)
+        return EprError(f"{what}: answered with a redirect ({status}); set base_url to where it leads")
+    return EprRefused(said, outcome=outcome, status=status)
 
 
 def reason(outcome: dict[str, Any] | None) -> str:

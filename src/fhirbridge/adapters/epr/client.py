@@ -162,6 +162,25 @@ class FhirEpr:
         """Plain create; the stored resource."""
         kind = str(resource["resourceType"])
         return await self._ask("POST", kind, resource, what=f"create {kind}", prefer="return=representation")
+    async def interact(self, entry: Resource) -> Resource:
+        """Carry out one entry of a Bundle by itself, with its conditions as headers; the entry that answers it."""
+        asked, content = entry["request"], entry["resource"]
+        what = f"{asked['method']} {asked['url']}"
+        request = self._request(asked["method"], asked["url"], content, "return=minimal")
+        for name, header in (("ifNoneExist", "If-None-Exist"), ("ifMatch", "If-Match")):
+            if name in asked:
+                request.headers[header] = asked[name]
+        response, body = await self._send(request, what)
+        stored = answers.resource(response, body, f"{self.name}: {what}")
+        headers = {"location": response.headers.get("Location", ""), "etag": response.headers.get("ETag", "")}
+        answered: Resource = {"response": {"status": str(response.status_code), **headers}}
+        # What comes back unasked for may be an OperationOutcome with hints.
+        if stored.get("resourceType") == content["resourceType"]:
+            answered["resource"] = stored
+        elif asked["method"] == "PUT" and not headers["location"]:
+            answered["response"]["location"] = asked["url"]
+        return answered
+
 
     async def update(self, resource: Resource) -> Resource:
         """Plain update by id, whatever its version; the stored resource."""

@@ -1,50 +1,26 @@
 """Outbox rows as entries of a FHIR transaction, and its answers read back. Pure.
 
 Three things make a transaction safe to send again. A new resource is created only if none has its obligation
-identifier. A change is conditional on the version it was made from. A Provenance carries a tag derived from its write
-and is stored once for it, so its presence says that the write has been committed. (Transactions, conditional
-interactions and references within a Bundle: https://hl7.org/fhir/R4/http.html#transaction.)
+identifier, or under an id derived from it. A change is conditional on the version it was made from. A Provenance
+carries a tag derived from its write and is stored once for it, so its presence says that the write has been committed.
+(Transactions, conditional interactions and references within a Bundle: https://hl7.org/fhir/R4/http.html#transaction.)
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
 from fhirbridge.errors import Defect
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
+from fhirbridge.fhir.capability import Once
+from fhirbridge.fhir.render.elements import logical_id
 from fhirbridge.ports import Event, Outgoing, Resource
 
 _URN = "urn:uuid:"
 _LOCATION = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?/?$")
-
-
-class Keeping(StrEnum):
-    """How an EPR takes a Provenance, so that one write leaves one."""
-
-    BY_ID = "by-id"
-    """PUT under the id of the write: the EPR allows update as create."""
-    BY_TAG = "by-tag"
-    """POST, conditional on the tag derived from the write."""
-    NOT_AT_ALL = "not-at-all"
-    """The EPR does not offer Provenance."""
-
-
-def keeping(capability: Resource) -> Keeping:
-    """What the CapabilityStatement says about Provenance."""
-    provenance = offered(capability).get("Provenance")
-    if provenance is None:
-        return Keeping.NOT_AT_ALL
-    return Keeping.BY_ID if provenance.get("updateCreate") else Keeping.BY_TAG
-
-
-def offered(capability: Resource) -> dict[str, Resource]:
-    """What the CapabilityStatement says of each resource type that the server offers."""
-    servers = [rest for rest in capability.get("rest", []) if rest.get("mode") == "server"]
-    return {str(kind["type"]): kind for rest in servers for kind in rest.get("resource", [])}
 
 
 def obligation_token(outgoing: Outgoing) -> str:
@@ -89,31 +65,30 @@ def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] 
     return {name: part for name, part in parts_of.items() if part not in ({}, []) or part == value[name]}
 
 
-def create_entry(outgoing: Outgoing, resource: Resource) -> Resource:
-    """Create `resource` unless its obligation identifier is there already."""
-    return {
-        "fullUrl": _URN + outgoing.identity,
-        "resource": resource,
-        "request": {
-            "method": "POST",
-            "url": outgoing.type,
-            "ifNoneExist": _query("identifier", obligation_token(outgoing)),
-        },
-    }
+def create_entry(outgoing: Outgoing, resource: Resource, once: Once) -> Resource:
+    """Create `resource`, unless its obligation identifier is there already, where the EPR sees to that."""
+    if once is Once.CHOSEN_ID:
+        chosen = logical_id(outgoing.identity)
+        request = {"method": "PUT", "url": f"{outgoing.type}/{chosen}"}
+        return {"fullUrl": _URN + outgoing.identity, "resource": {**resource, "id": chosen}, "request": request}
+    request = {"method": "POST", "url": outgoing.type}
+    if once is Once.CONDITIONAL:
+        request["ifNoneExist"] = _query("identifier", obligation_token(outgoing))
+    return {"fullUrl": _URN + outgoing.identity, "resource": resource, "request": request}
 
 
 def change_entry(changed: Resource) -> Resource:
-    """Put `changed` in place of the version it was made from, and of no other."""
+    """Put `changed` in place of the version it was made from, and of no other where the EPR tells versions apart."""
     reference = reference_of(changed)
     meta = {name: part for name, part in changed["meta"].items() if name not in ("versionId", "lastUpdated")}
     resource = {name: part for name, part in changed.items() if name != "meta"} | ({"meta": meta} if meta else {})
-    return {
-        "resource": resource,
-        "request": {"method": "PUT", "url": reference, "ifMatch": f'W/"{version_of(changed)}"'},
-    }
+    request = {"method": "PUT", "url": reference}
+    if version := version_of(changed):
+        request["ifMatch"] = f'W/"{version}"'
+    return {"resource": resource, "request": request}
 
 
-def provenance_entry(provenance: Resource, target: str, how: Keeping) -> Resource:
+def provenance_entry(provenance: Resource, target: str, once: Once) -> Resource:
     """Store the Provenance of the write to `target` (a reference, or a `urn:uuid:` of the same Bundle), once.
 
     Raises:
@@ -123,17 +98,27 @@ def provenance_entry(provenance: Resource, target: str, how: Keeping) -> Resourc
     if not code:
         raise Defect(f"a Provenance without a meta.tag of {WRITE} cannot be written once; give it one when rendering")
     resource = {**provenance, "target": [{"reference": target}]}
-    if how is Keeping.BY_ID:
+    if once is Once.CHOSEN_ID:
         return {"resource": {**resource, "id": code}, "request": {"method": "PUT", "url": f"Provenance/{code}"}}
-    return {
-        "resource": resource,
-        "request": {"method": "POST", "url": "Provenance", "ifNoneExist": _query("_tag", f"{WRITE}|{code}")},
-    }
+    request = {"method": "POST", "url": "Provenance"}
+    if once is Once.CONDITIONAL:
+        request["ifNoneExist"] = _query("_tag", f"{WRITE}|{code}")
+    return {"resource": resource, "request": request}
 
 
 def urn(identity: str) -> str:
     """How resources of one Bundle refer to the one with this identity."""
     return _URN + identity
+
+
+def identity_of(name: str) -> str:
+    """The identity in a `urn:uuid:`."""
+    return name.removeprefix(_URN)
+
+
+def is_aimless(resource: Resource) -> bool:
+    """Whether it is a Provenance of nothing."""
+    return resource.get("resourceType") == "Provenance" and not resource.get("target")
 
 
 def reference_of(resource: Resource) -> str:

@@ -13,7 +13,7 @@ from fhirbridge.adapters.store.dialect import insert_into
 from fhirbridge.adapters.store.tables import effects, outbox, written
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.errors import Defect
-from fhirbridge.ports import Delivery, Outgoing, Receipt, Subject
+from fhirbridge.ports import Delivery, Outgoing, Receipt, Subject, There
 
 _PACK = msgspec.msgpack.Encoder()
 _EFFECT: msgspec.msgpack.Decoder[AnyEffect] = msgspec.msgpack.Decoder(AnyEffect)
@@ -159,12 +159,13 @@ async def _settle_one(
         .values(state=state, attempts=outbox.c.attempts + 1, last_error=receipt.refused, settled_at=now)
     )
     if state == DELIVERED:
-        there = {"reference": receipt.reference, "version": receipt.version}
-        await connection.execute(
-            insert_into(connection, written)
-            .values(epr=subject.epr, patient=subject.patient, identity=identity, **there)
-            .on_conflict_do_update(index_elements=["epr", "identity"], set_=there)
-        )
+        for there in (There(identity, receipt.reference, receipt.version), *receipt.also):
+            place = {"reference": there.reference, "version": there.version}
+            await connection.execute(
+                insert_into(connection, written)
+                .values(epr=subject.epr, patient=subject.patient, identity=there.identity, **place)
+                .on_conflict_do_update(index_elements=["epr", "identity"], set_=place)
+            )
 
 
 async def postpone(connection: AsyncConnection, rows: Sequence[int], until: datetime, why: str) -> None:

@@ -262,7 +262,8 @@ worklist = Table(
     Column("updated", Instant, nullable=False),
     Column("way", Text, nullable=False),
     Column("write", Text, nullable=False),
-    Column("told", Text, nullable=False),
+    # The identity of what told of it in the EPR.
+    Column("notice", Text, nullable=False),
     # Who made the version: empty for the service itself.
     Column("by", Text, nullable=False),
     Column("resource", LargeBinary, nullable=False),

@@ -6,23 +6,26 @@ second finds it no longer current.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store import inbox
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.dialect import insert_into
-from fhirbridge.adapters.store.tables import worklist
+from fhirbridge.adapters.store.tables import worklist, written
 from fhirbridge.errors import Overtaken
 from fhirbridge.fhir.worklist import action_of, listed_id, numbered
 from fhirbridge.ports import Event, Listed, Placing, Subject, Wanted
 
 _OVERTAKEN = "somebody changed what stands on the worklist since it was read: read it again"
+
+_TOLD = and_(written.c.epr == worklist.c.epr, written.c.identity == worklist.c.notice)
+_VERSIONS = select(worklist, written.c.reference.label("told")).outerjoin(written, _TOLD)
 
 
 class SqlWorklist:
@@ -34,8 +37,7 @@ class SqlWorklist:
     async def search(self, wanted: Wanted, *, after: int = 0, limit: int = 50) -> list[Listed]:
         """Current versions with a row above `after`, by row."""
         query = (
-            select(worklist)
-            .where(worklist.c.current, worklist.c.row > after, *_conditions(wanted))
+            _VERSIONS.where(worklist.c.current, worklist.c.row > after, *_conditions(wanted))
             .order_by(worklist.c.row)
             .limit(limit)
         )
@@ -50,14 +52,14 @@ class SqlWorklist:
 
     async def read(self, reference: str) -> Listed | None:
         """The current version of `Type/id`."""
-        query = select(worklist).where(worklist.c.current, *_is(reference))
+        query = _VERSIONS.where(worklist.c.current, *_is(reference))
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
             return _listed(row) if row else None
 
     async def history(self, reference: str) -> list[Listed]:
         """Every version of `Type/id`, oldest first."""
-        query = select(worklist).where(*_is(reference)).order_by(worklist.c.version)
+        query = _VERSIONS.where(*_is(reference)).order_by(worklist.c.version)
         async with self._database.reading() as connection:
             return [_listed(row) for row in (await connection.execute(query)).mappings()]
 
@@ -65,17 +67,6 @@ class SqlWorklist:
         """Everything of a patient that is on the worklist, by identity."""
         async with self._database.reading() as connection:
             return await _standing(connection, subject)
-
-    async def placed(self, subject: Subject, writes: Collection[str]) -> set[str]:
-        """Which of these codes of writes have been placed."""
-        query = select(worklist.c.write).where(
-            worklist.c.epr == subject.epr,
-            worklist.c.patient == subject.patient,
-            worklist.c.write.in_(writes),
-            worklist.c.write != "",
-        )
-        async with self._database.reading() as connection:
-            return set((await connection.execute(query)).scalars())
 
     async def place(self, subject: Subject, placings: Sequence[Placing], now: datetime) -> dict[str, Listed]:
         """Put versions of the service's own writes on the worklist; what stands then, by identity.
@@ -95,7 +86,7 @@ class SqlWorklist:
             Overtaken: it is based on a version that is no longer current, or nothing is there.
         """
         async with self._database.writing() as connection:
-            query = select(worklist).where(worklist.c.current, *_is(reference))
+            query = _VERSIONS.where(worklist.c.current, *_is(reference))
             before = (await connection.execute(query)).mappings().one_or_none()
             if before is None or placing.based_on < 1:
                 raise Overtaken(_OVERTAKEN)
@@ -108,11 +99,9 @@ class SqlWorklist:
 
 
 async def _standing(connection: AsyncConnection, subject: Subject) -> dict[str, Listed]:
-    query = (
-        select(worklist)
-        .where(worklist.c.current, worklist.c.epr == subject.epr, worklist.c.patient == subject.patient)
-        .order_by(worklist.c.row)
-    )
+    query = _VERSIONS.where(
+        worklist.c.current, worklist.c.epr == subject.epr, worklist.c.patient == subject.patient
+    ).order_by(worklist.c.row)
     return {row["identity"]: _listed(row) for row in (await connection.execute(query)).mappings()}
 
 
@@ -151,7 +140,7 @@ def _row(subject: Subject, placing: Placing, now: datetime) -> dict[str, Any]:
         "updated": now,
         "way": placing.way,
         "write": placing.write,
-        "told": placing.told,
+        "notice": placing.notice,
         "by": placing.by,
         "resource": msgspec.json.encode(resource),
     }
@@ -165,8 +154,10 @@ def _listed(row: RowMapping) -> Listed:
         resource=msgspec.json.decode(row["resource"]),
         way=row["way"],
         updated=row["updated"],
-        told=row["told"],
+        notice=row["notice"],
+        told=row["told"] or "",
         by=row["by"],
+        write=row["write"],
         current=row["current"],
     )
 

@@ -14,3 +14,4 @@ from fhirbridge.fhir.capability.writes import Once as Once
 from fhirbridge.fhir.capability.writes import Way as Way
 from fhirbridge.fhir.capability.writes import Writing as Writing
 from fhirbridge.fhir.capability.writes import writes_for as writes_for
+from fhirbridge.fhir.capability.writes import once_for as once_for

@@ -6,7 +6,9 @@ be ticked off.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -32,13 +34,19 @@ class Way(StrEnum):
     """Kept by the service: its own worklist, and its read-only FHIR view."""
 
 
+_CARRIERS = MappingProxyType({Way.COMMUNICATION: "Communication", Way.DOCUMENT_REFERENCE: "DocumentReference"})
+_RECORDED = (Way.NATIVE, Way.OWN)
+
+
 class Once(StrEnum):
     """What keeps a write from being done twice when it has to be sent again."""
 
     CONDITIONAL = "conditional"
-    """The EPR itself: conditional create, or a PUT under a chosen id."""
+    """The EPR itself: a create that is conditional on its identifier, or on its tag."""
+    CHOSEN_ID = "chosen-id"
+    """A PUT under an id derived from its identity: the EPR takes an update as a create."""
     SEARCHED = "searched"
-    """Looking first for its identifier."""
+    """Looking for it first: by its identifier or tag, else among all there is of its type about the patient."""
     UNSURE = "unsure"
     """Nothing in the EPR: after a crash, something may be there twice."""
 
@@ -46,7 +54,8 @@ class Once(StrEnum):
 class Writing(Struct, frozen=True, kw_only=True):
     """How one type of what the service writes is written; `as_type` is empty where the EPR takes nothing of it.
 
-    Not `changeable`: it is written when its content is final, and never touched again.
+    Not `changeable`: it is written when its content is final, and never touched again. `by` is the search parameter
+    that finds it; empty where none does.
     """
 
     type: str
@@ -54,36 +63,54 @@ class Writing(Struct, frozen=True, kw_only=True):
     as_type: str = ""
     changeable: bool = False
     once: Once = Once.UNSURE
+    by: str = ""
 
 
-def writes_for(capability: Capability) -> tuple[Writing, ...]:
-    """How each type of `WRITTEN` is written at an EPR: as itself, else carried by another type, else not there."""
-    return tuple(_writing(capability, one) for one in WRITTEN)
+def writes_for(
+    capability: Capability, wished: Mapping[str, Way] = MappingProxyType({}), types: tuple[str, ...] = WRITTEN
+) -> tuple[Writing, ...]:
+    """How each of these types is written at an EPR: as itself, else carried by another type, else not there.
+
+    `wished` are ways that somebody has set: they are gone whatever the statement says, for it may be wrong.
+    """
+    return tuple(_writing(capability, one, wished.get(one)) for one in types)
 
 
-def _writing(capability: Capability, resource_type: str) -> Writing:
-    offer = capability.offer(resource_type)
+def _writing(capability: Capability, resource_type: str, wished: Way | None) -> Writing:
+    ways = _RECORDED if resource_type in _RECORDS else tuple(Way)
+    for way in (wished,) if wished in ways else ways:
+        as_type = _CARRIERS.get(way, resource_type)
+        offer = capability.offer(as_type)
+        if way is not Way.OWN and (wished is way or _possible(offer, resource_type, way)):
+            return _as(offer, resource_type, way)
+    return Writing(type=resource_type, way=Way.OWN)
+
+
+def once_for(capability: Capability, as_type: str) -> tuple[Once, str]:
+    """What keeps a resource of this type from being written twice, and the search parameter that finds it, if any."""
+    return _once(capability.offer(as_type), as_type in _RECORDS)
+
+
+def _possible(offer: Offer, resource_type: str, way: Way) -> bool:
     if resource_type in _RECORDS:
-        if offer.update_create and offer.can("update"):
-            return Writing(type=resource_type, way=Way.NATIVE, as_type=resource_type, once=Once.CONDITIONAL)
-        return _as(offer, resource_type, Way.NATIVE, "_tag") or Writing(type=resource_type, way=Way.OWN)
-    itself = resource_type == "Communication" or offer.can("update")
-    return (
-        (itself and _as(offer, resource_type, Way.NATIVE, "identifier"))
-        or _as(capability.offer("Communication"), resource_type, Way.COMMUNICATION, "identifier")
-        or _as(capability.offer("DocumentReference"), resource_type, Way.DOCUMENT_REFERENCE, "identifier")
-        or Writing(type=resource_type, way=Way.OWN)
-    )
+        return offer.can("create") or (offer.update_create and offer.can("update"))
+    once_is_enough = way is not Way.NATIVE or resource_type == "Communication"
+    return offer.can("create") and (once_is_enough or offer.can("update"))
 
 
-def _as(offer: Offer, resource_type: str, way: Way, found_by: str) -> Writing | None:
-    """To write `resource_type` as what is offered here; None if that cannot be created."""
-    if not offer.can("create"):
-        return None
-    changeable = offer.can("update") and resource_type not in _RECORDS
-    once = Once.CONDITIONAL if offer.conditional_create else _searched(offer, found_by)
-    return Writing(type=resource_type, way=way, as_type=offer.type, changeable=changeable, once=once)
+def _as(offer: Offer, resource_type: str, way: Way) -> Writing:
+    """To write `resource_type` as what is offered here."""
+    recorded = resource_type in _RECORDS
+    changeable = offer.can("update") and not recorded
+    once, by = _once(offer, recorded)
+    return Writing(type=resource_type, way=way, as_type=offer.type, changeable=changeable, once=once, by=by)
 
 
-def _searched(offer: Offer, parameter: str) -> Once:
-    return Once.SEARCHED if offer.searches(parameter) else Once.UNSURE
+def _once(offer: Offer, recorded: bool) -> tuple[Once, str]:
+    by = offer.searches("_tag", "target") if recorded else offer.searches("identifier", "patient", "subject")
+    chosen = offer.update_create and offer.can("update")
+    if chosen and (recorded or not offer.conditional_create):
+        return Once.CHOSEN_ID, by
+    if offer.conditional_create:
+        return Once.CONDITIONAL, by
+    return (Once.SEARCHED, by) if by else (Once.UNSURE, "")

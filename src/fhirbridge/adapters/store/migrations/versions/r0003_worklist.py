@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("updated", Instant(), nullable=False),
         sa.Column("way", sa.Text(), nullable=False),
         sa.Column("write", sa.Text(), nullable=False),
-        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("notice", sa.Text(), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("resource", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("row", name="pk_worklist"),
