@@ -169,14 +169,40 @@ class Limits(_Section):
     depth: int = Field(default=64, ge=8)
 
 
+class LetterSettings(_Section):
+    """The trust's letterhead, and where its own wording and fonts are.
+
+    `crisis_phone` is answered day and night. `return_address` shows in the window of an envelope: give one that says
+    nothing about the service. `logo` is an SVG, PNG or JPEG with `logo_says` in place of it for those who cannot see
+    it. `texts` is a folder with wording of your own, `fonts` one with fonts, of which `font` names the one to use.
+    """
+
+    name: str = Field(min_length=1)
+    address: tuple[str, ...] = Field(min_length=1)
+    phone: str = Field(min_length=3)
+    crisis_phone: str = Field(min_length=3)
+    return_address: tuple[str, ...] = ()
+    email: str = ""
+    hours: str = ""
+    website: str = ""
+    signatory: str = ""
+    signatory_title: str = ""
+    logo: Path | None = None
+    logo_says: str = ""
+    texts: Path | None = None
+    font: str = ""
+    fonts: Path | None = None
+
+
 class Settings(BaseSettings):
     """All settings of one service. Durations are in seconds.
 
     `overrides` gives, for each pack, new values of its settings. `risk_when_unrecorded` is what silence about risk
     means in this service. `services` assigns packs to the services: the first that matches a case applies, and `packs`
     is not used then. An EPR with packs of its own keeps to those. `pack_archive` is a folder with older versions of
-    packs, NAME@VERSION.yaml, which running pathways stay with. `access` says who may look; nobody may by default. `public_url` is where EPRs reach it; by default the host
-    and port it listens on.
+    packs, NAME@VERSION.yaml, which running pathways stay with. `access` says who may look; nobody may by default.
+    Without `letters` nothing goes out as a letter, but as its words alone. `public_url` is where EPRs reach it; by
+    default the host and port it listens on.
     """
 
     model_config = SettingsConfigDict(
@@ -192,6 +218,7 @@ class Settings(BaseSettings):
     packs: tuple[str, ...] = ("rdash-disengagement",)
     services: tuple[ServiceSettings, ...] = ()
     pack_archive: Path | None = None
+    letters: LetterSettings | None = None
     overrides: Overrides = {}
     risk_when_unrecorded: Risk = "unknown"
     zone: str = "Europe/London"

@@ -45,6 +45,7 @@ COMMANDS = (
     Deferred("simulate", "fhirbridge.cli.simulate", "Show what would have been written by an instant. Sends nothing."),
     Deferred("policy", "fhirbridge.cli.policy", "The policy packs."),
     Deferred("mapping", "fhirbridge.cli.mapping", "How the records of an EPR are read."),
+    Deferred("letter", "fhirbridge.cli.letter", "Letters and notices, looked at before anybody gets one."),
     Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
 )
 """In the order in which the help lists them."""

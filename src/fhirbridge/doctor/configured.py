@@ -6,11 +6,13 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.doctor.findings import Finding, Level
 from fhirbridge.fhir.capability import Feed, FeedKind
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.wiring.letters import lint_letters
 
 _BY_THE_RECORD = frozenset({"", "patient", "gp", "referrer"})
 """Roles whose holders the patient's own record names."""
@@ -76,6 +78,26 @@ def of_directory(packs: Sequence[Pack], directory: Directory) -> Iterator[Findin
         level=_if(bool(nobody), Level.ATTENTION),
         remedy=f"name who is behind {', '.join(nobody)} in directory.yaml" if nobody else "",
     )
+
+
+def of_letters(settings: Settings, packs: Sequence[Pack], calendar: Calendar) -> Iterator[Finding]:
+    """What would be wrong with a letter, found before the first one; without a letterhead there are none."""
+    if settings.letters is None:
+        remedy = "set letters: its name, address, phone and crisis_phone"
+        found = "no letterhead: what would be a letter goes out as its words alone"
+        yield Finding(area="settings", checked="letters", found=found, level=Level.ATTENTION, remedy=remedy)
+        return
+    flaws = list(lint_letters(settings, packs, calendar))
+    for flaw in flaws:
+        yield Finding(
+            area="settings",
+            checked="letters",
+            found=str(flaw),
+            level=Level.LACKING,
+            remedy="mend it; `fhirbridge letter check` looks again",
+        )
+    if not flaws:
+        yield Finding(area="settings", checked="letters", found=settings.letters.name, used="letters as PDF")
 
 
 def _in_a_team(directory: Directory, role: str) -> bool:

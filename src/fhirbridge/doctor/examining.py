@@ -5,7 +5,7 @@ from __future__ import annotations
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.doctor.asking import let_in, reach
-from fhirbridge.doctor.configured import means_of, of_directory, of_settings
+from fhirbridge.doctor.configured import means_of, of_directory, of_letters, of_settings
 from fhirbridge.doctor.findings import Examination, Finding
 from fhirbridge.doctor.judging import judged
 from fhirbridge.errors import NotKnown
@@ -32,7 +32,7 @@ async def examine(name: str, settings: Settings) -> Examination:
     calendar = calendar_of(settings.zone, settings.holidays)
     packs = _packs(settings, one, calendar)
     mapping = mapping_of(name, one)
-    ours = list(of_directory(packs, directory_of(mapping)))
+    ours = [*of_directory(packs, directory_of(mapping)), *of_letters(settings, packs, calendar)]
     types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
     async with epr_of(name, one) as epr:
         reached, capability = await reach(epr, means_of(one))

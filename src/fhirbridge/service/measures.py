@@ -14,4 +14,5 @@ UNCOVERED = Counter("fhirbridge_uncovered_total", "Decisions on patients with a 
 WRITES = Counter("fhirbridge_writes_total", "Writes decided", ["epr", "type", "verb"])
 DELIVERED = Counter("fhirbridge_deliveries_total", "Outbox rows the EPR accepted", ["epr"])
 DEAD_LETTERS = Counter("fhirbridge_dead_letters_total", "Outbox rows the EPR refused for good", ["epr"])
+LETTERS = Counter("fhirbridge_letters_total", "Letters written, or not", ["action", "what"])
 FAILURES = Counter("fhirbridge_failures_total", "What went wrong in the background", ["doing", "error"])

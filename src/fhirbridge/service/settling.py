@@ -12,12 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.decision import Create, Decision, Withdraw, Write
-from fhirbridge.core.effects import NOTHING, AnyEffect, Migrated, Own, Started, Withdrawal, fold
+from fhirbridge.core.decision import Create, Decision, Obligation, Withdraw, Write
+from fhirbridge.core.effects import NOTHING, AnyEffect, Migrated, Own, Started, Withdrawal, Withdrawn, fold
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.memory import Memory
+from fhirbridge.core.merging import withdrawals
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record
@@ -41,11 +42,13 @@ Memories = dict[tuple[object, ...], Memory]
 class Settled(Struct, frozen=True, kw_only=True):
     """What one look at a patient comes to; `uncovered` are the ids of the cases that no pack is for.
 
-    `own` is all that was done for the patient, with the `effects` of this look.
+    `own` is all that was done for the patient, with the `effects` of this look; `created` is what the new things among
+    the `outgoing` are for.
     """
 
     effects: tuple[AnyEffect, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
+    created: tuple[Obligation, ...] = ()
     decisions: tuple[Decision, ...] = ()
     uncovered: tuple[str, ...] = ()
     own: Own = NOTHING
@@ -71,6 +74,8 @@ def settle(site: Policies, known: Known, now: datetime, *, migrating: frozenset[
         Defect: after `MOST_ROUNDS` rounds the decision still asks for more.
     """
     record, own = Record.of(known.facts), fold(known.effects)
+    if known.replaced_by is not None:
+        return settle_replaced(site, record, own, known.replaced_by, now)
     return settle_on(site, record, own, now, moved=moved_from(known.effects), migrating=migrating, gaps=known.gaps)
 
 
@@ -92,6 +97,7 @@ def settle_on(
     """
     effects: list[AnyEffect] = []
     outgoing: list[Outgoing] = []
+    created: list[Obligation] = []
     decisions = []
     for part in parts(site, record, own):
         pack = part.pack
@@ -105,18 +111,30 @@ def settle_on(
                 break
             own = fold(new, onto=own)
             effects += new
-            setting = _Setting(site, pack, record, own, moved, now)
+            setting = _Setting(site, (pack,), record, own, moved, now)
             outgoing += (render(write, _rendering(setting, write)) for write in writes)
+            created += (write.obligation for write in writes if isinstance(write, Create))
         else:
             raise Defect(f"{pack.name}: the decision still asks for writes after {MOST_ROUNDS} rounds; report it")
         decisions.append(decision)
     return Settled(
         effects=tuple(effects),
         outgoing=tuple(outgoing),
+        created=tuple(created),
         decisions=tuple(decisions),
         uncovered=uncovered(site, record),
         own=own,
     )
+
+
+def settle_replaced(site: Policies, record: Record, own: Own, survivor: str, now: datetime) -> Settled:
+    """What was written to a record that has been replaced goes; everything else is decided under the survivor."""
+    packs = (*site.packs, *(pack for assignment in site.assignments for pack in assignment.packs))
+    setting = _Setting(site, packs, record, own, {}, now)
+    writes = tuple(withdrawals(record, own, survivor))
+    effects = tuple(Withdrawn(identity=write.thing.identity, at=now, reason=write.reason) for write in writes)
+    outgoing = tuple(render(write, _rendering(setting, write)) for write in writes)
+    return Settled(effects=effects, outgoing=outgoing, own=fold(effects, onto=own))
 
 
 def moved_from(effects: Iterable[AnyEffect]) -> dict[str, str]:
@@ -146,7 +164,7 @@ class _Setting(Struct, frozen=True):
     """The circumstances of all writes of one decision; `moved` says from which version a run was migrated."""
 
     site: Policies
-    pack: Pack
+    packs: tuple[Pack, ...]
     record: Record
     own: Own
     moved: Mapping[str, str]
@@ -166,7 +184,7 @@ def _rendering(setting: _Setting, write: Write) -> Rendering:
         holders=record_holders(record.person, next(iter(referred), None), _team(record)),
         runs=setting.own.runs,
         moved=setting.moved,
-        rows={step.id: step.row for pathway in setting.pack.pathways for step in pathway.steps},
+        rows={step.id: step.row for pack in setting.packs for pathway in pack.pathways for step in pathway.steps},
         handed_over=True,
     )
 

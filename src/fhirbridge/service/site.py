@@ -13,6 +13,7 @@ from fhirbridge.core.policy import Pack
 from fhirbridge.errors import EprError
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.letters import Stationery
 from fhirbridge.ports import Epr, Subject
 from fhirbridge.service.assigning import Assigned, Assignment, Editions, no_editions
 
@@ -40,7 +41,7 @@ class Site(Struct, frozen=True, kw_only=True):
     `packs` are the policies that apply to them, in order; where there are `assignments`, those of the service that a
     case belongs to instead. `editions` finds the older editions that running pathways stay with. `trust_payload`:
     believe what a notification carries where the EPR itself cannot be asked for it (an integration engine that only
-    pushes).
+    pushes). `stationery` is what letters are written on; without, they are words alone.
     """
 
     epr: Epr
@@ -51,6 +52,7 @@ class Site(Struct, frozen=True, kw_only=True):
     assignments: tuple[Assignment, ...] = ()
     editions: Editions = no_editions
     trust_payload: bool = False
+    stationery: Stationery | None = None
 
 
 def shown(subject: Subject) -> str:

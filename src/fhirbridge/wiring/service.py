@@ -17,6 +17,7 @@ from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Service, Site, said
 from fhirbridge.settings import Settings
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
+from fhirbridge.wiring.letters import stationery_of
 from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of, directory_of, pack_of
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     packs = {name: pack_of(name, settings, calendar) for name in sorted(names | set(settings.packs))}
     assignments = assignments_of(settings, calendar)
     archive = Archive(settings, calendar)
+    stationery = stationery_of(settings, calendar)
     time = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
@@ -68,6 +70,7 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 assignments=() if one.packs else assignments,
                 editions=archive,
                 trust_payload=one.trust_payload,
+                stationery=stationery,
             )
         yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
 
