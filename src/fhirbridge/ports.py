@@ -108,6 +108,7 @@ class Known(Struct, frozen=True, kw_only=True):
     """All that is known about a subject: facts of the EPR (every kept version) and our own effects, oldest first.
 
     `references` gives for each identity that was delivered its `Type/id` in the EPR, `gaps` those open at its EPR.
+    `replaced_by` is the patient (`Patient/id`) whose record goes on in place of this one; `Store.load` does not look.
     """
 
     facts: tuple[AnyFact, ...]
@@ -115,6 +116,7 @@ class Known(Struct, frozen=True, kw_only=True):
     references: dict[str, str]
     revision: Revision = Revision()
     gaps: tuple[Gap, ...] = ()
+    replaced_by: str | None = None
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):

@@ -195,6 +195,8 @@ class Person(Fact, frozen=True, kw_only=True):
     deceased: bool = False
     deceased_at: datetime | None = None
     replaced_by: str | None = None
+    replaces: tuple[str, ...] = ()
+    """Of `Patient.link`, as `Patient/id`: the record that goes on in place of this one, and those that this replaces."""
     practitioners: tuple[str, ...] = ()
     """References of generalPractitioner."""
 

@@ -39,7 +39,7 @@ from fhirbridge.core.timeline import Record
 
 def reconcile(decision: Decision, own: Own, record: Record) -> tuple[Write, ...]:
     """The writes that make what exists equal to what should exist, creations in the order in which they arose."""
-    closed = _closed_in_epr(record)
+    closed = closed_in_epr(record)
     writes: list[Write] = []
     for obligation in decision.obligations:
         thing = own.things.get(obligation.identity)
@@ -74,7 +74,7 @@ def _ended_by(thing: Thing, endings: tuple[tuple[str, str], ...]) -> tuple[str, 
     return tuple(row for action, row in endings if action == thing.key.action and thing.key.kind is Kind.FLAG)
 
 
-def _closed_in_epr(record: Record) -> set[str]:
+def closed_in_epr(record: Record) -> set[str]:
     """Identities of what is terminal in the EPR already, whoever closed it."""
     tasks, messages, plans = ([h.latest for h in hs] for hs in (record.tasks, record.messages, record.plans))
     closed = {

@@ -134,6 +134,7 @@ FACTS: dict[str, tuple[type[facts.Fact], dict[str, Kind]]] = {
             "deceased": Kind.TRUTH,
             "deceased_at": Kind.INSTANT,
             "replaced_by": Kind.REFERENCE,
+            "replaces": Kind.REFERENCES,
             "practitioners": Kind.REFERENCES,
         },
     ),
