@@ -1,15 +1,16 @@
 """How what the service writes reaches people outside the EPR: the port of channels, and the rows they work through.
 
 For each Communication and each recipient that a channel serves there is one row, a dispatch, made from the effect
-`Addressed` in the transaction that decides the Communication, and stopped by `Withdrawn` while nobody has claimed it. Whoever wants to send it claims it first, so nobody else does; what became of it, and
-whatever is reported of it later, is kept together with the effect that tells `decide` (`core.deliveries` is the table
-of what can be reported), and makes the patient due. A dispatch claimed by somebody who then died is claimed again and
-sent under the same `key`: the channel itself sees to it that nothing arrives twice. All instants are UTC.
+`Addressed` in the transaction that decides the Communication, and stopped by `Withdrawn` while nobody has claimed it.
+Whoever wants to send it claims it first, so nobody else does. What became of it, and whatever is reported of it later,
+is kept with the effect that tells `decide` (`core.deliveries` is the table of what can be reported), and makes the
+patient due. A dispatch that was claimed by somebody who then died is claimed again and sent under the same `key`: the
+channel itself sees to it that nothing arrives twice. All instants are UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -17,25 +18,26 @@ from msgspec import Struct
 
 from fhirbridge.core.deliveries import Recipient as Recipient
 from fhirbridge.core.deliveries import Report, Stage
-from fhirbridge.ports import Resource, Subject
+from fhirbridge.fhir.r4 import Resource
 
 
 class Dispatch(Struct, frozen=True, kw_only=True):
     """One Communication to one recipient, to be sent.
 
     `key` is a UUID, the same whenever this is sent again, and names nobody. `identity` is the Communication's.
-    `communication` is the R4 Communication as it was decided, with its letter as an attachment where it is one;
-    `patient` the R4 Patient as last known; `attempts` so far.
+    `epr` and `patient` (`Patient/id`) say whom it is about; `person` is the R4 Patient as last known. `communication`
+    is the R4 Communication as it was decided, with its letter as an attachment where it is one. `attempts` so far.
     """
 
     row: int
     key: str
-    subject: Subject
+    epr: str
+    patient: str
     identity: str
     recipient: Recipient
     communication: Resource
+    person: Resource | None = None
     attempts: int = 0
-    patient: Resource | None = None
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ class Channel(Protocol):
 class Dispatches(Protocol):
     """The rows, beside those of the `Store`, whose `commit` makes and stops them."""
 
-    async def to_send(self, now: datetime, limit: int, destinations_left_alone: Collection[str] = ()) -> list[Dispatch]:
+    async def to_send(self, now: datetime, limit: int) -> list[Dispatch]:
         """Dispatches that may be sent now, oldest first: unclaimed, or claimed by somebody whose time is over."""
         ...
 
@@ -111,7 +113,7 @@ class Dispatches(Protocol):
         ...
 
     async def awaiting(self, channel: str, limit: int) -> list[Sent]:
-        """What was handed over to this channel, oldest first."""
+        """What was handed over to this channel, and of which it may have more to say, oldest first."""
         ...
 
     async def report(self, channel: str, told: Told, now: datetime, *, sender: str = "") -> bool:

@@ -16,6 +16,11 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from fhirbridge.channels import Channel as Channel
+from fhirbridge.channels import Dispatch as Dispatch
+from fhirbridge.channels import Dispatches as Dispatches
+from fhirbridge.channels import Sent as Sent
+from fhirbridge.channels import Told as Told
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.gaps import Gap as Gap
@@ -132,6 +137,11 @@ class Subscribed(Struct, frozen=True, kw_only=True):
     since: datetime
     former: str = ""
 
+    @property
+    def type(self) -> str:
+        """The resource type it is about: criteria are `Type?`, or the canonical of our topic for the type."""
+        return self.criteria.partition("?")[0].rpartition("/")[2]
+
 
 class Standing(StrEnum):
     """How the feed of one type stands."""
@@ -172,15 +182,15 @@ class Listed(Struct, frozen=True, kw_only=True):
     resource: Resource
     way: str
     updated: datetime
+    notice: str = ""
     told: str = ""
     by: str = ""
+    write: str = ""
     current: bool = True
 
     @property
-    notice: str = ""
     def reference(self) -> str:
         """`Type/id` on the worklist."""
-    write: str = ""
         return f"{self.resource['resourceType']}/{self.resource['id']}"
 
     @property
@@ -312,6 +322,11 @@ class Store(Protocol):
         """What is kept of the EPRs' resources."""
         ...
 
+    @property
+    def dispatches(self) -> Dispatches:
+        """What has to reach people through channels."""
+        ...
+
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
         """Make events durable; when this returns, they survive a crash."""
         ...
@@ -373,6 +388,8 @@ class Store(Protocol):
         revision: Revision,
     ) -> None:
         """In one transaction: append effects, fill the outbox, set the timer. `revision` is the loaded `Known`'s.
+
+        Dispatches are made for what was addressed, and stopped for what was withdrawn before anybody claimed it.
 
         A timer that new versions made due since the load stays due.
 
@@ -531,6 +548,10 @@ class Epr(Protocol):
 
     async def history(self, reference: str) -> list[Resource]:
         """Every version of `Type/id` the EPR still has, oldest first; empty where it keeps none."""
+        ...
+
+    async def invoke(self, path: str) -> Resource:
+        """The answer of an operation that changes nothing, `Type/id/$name?parameters` (`$status`, `$events`)."""
         ...
 
     def search(self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]) -> AsyncIterator[Resource]:

@@ -11,6 +11,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from fhirbridge.adapters.memory_audit import MemoryAudit
+from fhirbridge.adapters.memory_dispatches import MemoryDispatches
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
@@ -83,6 +84,7 @@ class MemoryStore:
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
         self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
+        self.dispatches = MemoryDispatches(self.last, self._effects_of, self._tell)
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
         """Keep events until they are digested.
@@ -217,6 +219,7 @@ class MemoryStore:
         for item in outgoing:
             row = next(self._rows)
             self._outbox[row] = _Row(Delivery(row=row, subject=subject, outgoing=item))
+        self.dispatches.follow(subject, effects, outgoing)
 
     async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
         """Outbox rows that may be tried now, in the order they were decided."""
@@ -272,6 +275,13 @@ class MemoryStore:
         mine = (epr, fact.source.type, fact.source.id)
         before = [(other.fact.known, of[3]) for of, other in self._versions.items() if of[:3] == mine]
         return key_among(before, fact.known, key)
+
+    def _effects_of(self, subject: Subject) -> Sequence[AnyEffect]:
+        return self._state(subject).effects
+
+    def _tell(self, subject: Subject, effects: Sequence[AnyEffect], now: datetime) -> None:
+        self._state(subject).effects.extend(effects)
+        self._tell_news((subject,), now)
 
     def _tell_news(self, about: Iterable[Subject], now: datetime) -> None:
         for subject in about:

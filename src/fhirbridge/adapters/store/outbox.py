@@ -80,6 +80,13 @@ async def enqueue(
         await connection.execute(outbox.insert(), rows)
 
 
+async def creation_of(connection: AsyncConnection, subject: Subject, identity: str) -> Outgoing | None:
+    """The row by which this was created, whatever became of it since."""
+    mine = (outbox.c.epr == subject.epr, outbox.c.identity == identity)
+    rows = (await connection.execute(select(outbox.c.outgoing).where(*mine).order_by(outbox.c.row))).scalars()
+    return next((found for row in rows if (found := _OUTGOING.decode(row)).verb == "create"), None)
+
+
 async def undelivered(connection: AsyncConnection, now: datetime, limit: int) -> list[Delivery]:
     """The oldest rows that may be tried, whole subjects at a time."""
     before = outbox.alias("before")

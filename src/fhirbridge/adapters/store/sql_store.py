@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, select
 
-from fhirbridge.adapters.store import inbox, outbox, schema, subjects
+from fhirbridge.adapters.store import dispatches, inbox, outbox, schema, subjects
 from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.gaps import SqlGaps, open_at
@@ -68,6 +68,7 @@ class SqlStore:
         self.worklist = SqlWorklist(database)
         self.audit = SqlAudit(database)
         self.kept = SqlKept(database)
+        self.dispatches = dispatches.SqlDispatches(database)
 
     async def close(self) -> None:
         """Finish what was accepted and give all connections back."""
@@ -183,6 +184,7 @@ class SqlStore:
             await subjects.decided(connection, subject, wakes_at, revision)
             await outbox.append(connection, subject, effects)
             await outbox.enqueue(connection, subject, outgoing, decided_at)
+            await dispatches.follow(connection, subject, effects)
 
     async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
         """Outbox rows that may be tried now, in the order they were decided."""

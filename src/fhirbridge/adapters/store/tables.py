@@ -172,6 +172,8 @@ Index(
     postgresql_where=outbox.c.state == "pending",
 )
 
+Index("ix_outbox_epr_identity", outbox.c.epr, outbox.c.identity)
+
 written = Table(
     "written",
     metadata,
