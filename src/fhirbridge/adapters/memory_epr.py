@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from fhirbridge.adapters.epr import entries
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.errors import EprConflict, EprRefused
+from fhirbridge.fhir.linking import pointed, referred
 from fhirbridge.ports import Clock, Delivery, Event, Receipt, Resource
 
 OnChange = Callable[[Event], Awaitable[None]]
@@ -252,8 +253,8 @@ def _response(outcome: _Outcome) -> Resource:
 
 def _renamed(resource: Resource, names: Mapping[str, str]) -> Resource:
     known = {name.removeprefix("urn:uuid:"): reference for name, reference in names.items()}
-    renamed: Resource = entries.pointed(resource, known)
-    if dangling := entries.referred(renamed):
+    renamed: Resource = pointed(resource, known)
+    if dangling := referred(renamed):
         raise EprRefused(f"{resource.get('resourceType')} refers to {', '.join(sorted(dangling))}: not in this Bundle")
     return renamed
 

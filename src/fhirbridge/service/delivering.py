@@ -1,7 +1,7 @@
-"""Carrying out what was decided: outbox rows to the EPR, and what it made of them back into the store.
+"""Carrying out what was decided: outbox rows to the EPR and the worklist, and what became of them into the store.
 
-A row may be sent twice, after a crash or by two workers: the EPR's side of it is idempotent. It is never dropped: it is
-postponed, or becomes a dead letter with the EPR's reason, for a person to look at.
+A row may be sent twice, after a crash or by two workers: the EPR's side of it is idempotent, and so is the worklist's.
+It is never dropped: it is postponed, or becomes a dead letter with the EPR's reason, for a person to look at.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from datetime import datetime
 
 import structlog
 
-from fhirbridge.errors import EprConflict, EprError, EprUnavailable
-from fhirbridge.ports import Clock, Delivery, Store, Subject
+from fhirbridge.errors import EprConflict, EprError, EprUnavailable, Overtaken
+from fhirbridge.fhir.capability import Capability, Way, Writing, writes_for
+from fhirbridge.fhir.worklist import listed_id
+from fhirbridge.ports import Clock, Delivery, Listed, Receipt, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
 from fhirbridge.service.pauses import Pauses, wait
+from fhirbridge.service.placing import planned, provenance_of
 from fhirbridge.service.site import Site, said, shown
 from fhirbridge.service.versions import facts_in
 
@@ -53,19 +56,79 @@ async def _deliver_to(
         if not held:
             return 0
         known = await store.load(subject)
+        references = in_epr(subject, known.references)
         try:
-            receipts = await site.epr.deliver(rows, known.references)
+            receipts = await _carry_out(store, site, subject, rows, references, clock.now())
+        except Overtaken:
+            # Staff completed a step of the worklist at this moment: the rows are laid over that next.
+            return 0
         except EprError as error:
-            await _failed(store, site, rows, known.references, error, clock, pauses)
+            await _failed(store, site, rows, references, error, clock, pauses)
             return 0
         await store.delivered(receipts, clock.now())
     pauses.succeeded(subject.epr)
+    _count(subject, receipts)
+    return len(receipts)
+
+
+def in_epr(subject: Subject, references: Mapping[str, str]) -> dict[str, str]:
+    """Those of the references that are the EPR's, and not the worklist's."""
+    return {
+        identity: reference
+        for identity, reference in references.items()
+        if reference.rpartition("/")[2] != listed_id(subject.epr, identity)
+    }
+
+
+async def _carry_out(
+    store: Store, site: Site, subject: Subject, rows: Sequence[Delivery], references: dict[str, str], now: datetime
+) -> list[Receipt]:
+    """Each row to where the EPR's capabilities, or the settings, send it."""
+    capability = Capability.of(await site.epr.capability())
+    ways = {one.type: one for one in writes_for(capability, site.writes)}
+    standing = await store.worklist.standing(subject)
+    if not standing and all(_is_native(ways[kind]) for kind in {"Provenance", *(row.outgoing.type for row in rows)}):
+        return await site.epr.deliver(rows, references)
+    changed = {row.outgoing.identity for row in rows} & standing.keys()
+    histories = {identity: await store.worklist.history(standing[identity].reference) for identity in sorted(changed)}
+    plan = planned(subject, rows, ways, standing, histories, references)
+    # First what is surely taken: a step is on the worklist even while the EPR is away.
+    await store.worklist.place(subject, plan.placings, now)
+    answered = await site.epr.deliver(plan.deliveries, references) if plan.deliveries else []
+    receipts = plan.receipts(subject.epr, rows, answered)
+    if ways["Provenance"].way is not Way.NATIVE:
+        await _keep_provenances(
+            store, subject, [row for row in rows if row.row not in plan.kept], receipts, standing, now
+        )
+    return receipts
+
+
+def _is_native(writing: Writing) -> bool:
+    return writing.way is Way.NATIVE and (writing.changeable or writing.type == "Provenance")
+
+
+async def _keep_provenances(
+    store: Store,
+    subject: Subject,
+    rows: Sequence[Delivery],
+    receipts: Sequence[Receipt],
+    standing: Mapping[str, Listed],
+    now: datetime,
+) -> None:
+    """On the worklist, those of what was written into an EPR that does not take them."""
+    written = {receipt.row: receipt.reference for receipt in receipts if receipt.reference}
+    placings = [provenance_of(row, written[row.row]) for row in rows if row.row in written]
+    new = [placing for placing in placings if placing is not None and placing.identity not in standing]
+    if new:
+        await store.worklist.place(subject, new, now)
+
+
+def _count(subject: Subject, receipts: Sequence[Receipt]) -> None:
     refused = [receipt for receipt in receipts if receipt.refused]
     DELIVERED.labels(subject.epr).inc(len(receipts) - len(refused))
     DEAD_LETTERS.labels(subject.epr).inc(len(refused))
     for receipt in refused:
         _log.error("the EPR refused a write", epr=subject.epr, subject=shown(subject), row=receipt.row)
-    return len(receipts)
 
 
 async def _failed(

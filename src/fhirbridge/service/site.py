@@ -11,6 +11,7 @@ from msgspec import Struct
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import EprError
+from fhirbridge.fhir.capability import Way
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.letters import Stationery
@@ -41,7 +42,8 @@ class Site(Struct, frozen=True, kw_only=True):
     `packs` are the policies that apply to them, in order; where there are `assignments`, those of the service that a
     case belongs to instead. `editions` finds the older editions that running pathways stay with. `trust_payload`:
     believe what a notification carries where the EPR itself cannot be asked for it (an integration engine that only
-    pushes). `stationery` is what letters are written on; without, they are words alone.
+    pushes). `stationery` is what letters are written on; without, they are words alone. `writes` are ways of writing
+    a type that somebody has set, whatever the EPR says of itself.
     """
 
     epr: Epr
@@ -53,6 +55,7 @@ class Site(Struct, frozen=True, kw_only=True):
     editions: Editions = no_editions
     trust_payload: bool = False
     stationery: Stationery | None = None
+    writes: dict[str, Way] = {}
 
 
 def shown(subject: Subject) -> str:
@@ -61,7 +64,7 @@ def shown(subject: Subject) -> str:
 
 
 def said(error: Exception) -> str:
-    """What an error says, for logs: what an EPR said, ids of resources and what looks like an NHS number are left out."""
+    """What an error says, for logs: without what an EPR said, ids of resources, and what looks like an NHS number."""
     words = str(error)
     if isinstance(error, EprError) and error.reason:
         words = words.replace(error.reason, "…")

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from fhirbridge.core.facts import Source, Unmapped
 from fhirbridge.errors import EprRefused, SenderError
 from fhirbridge.fhir.capability import Capability
+from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.content import content_of, dated, last_updated, read_anew, version_id
 from fhirbridge.fhir.validation import check
 from fhirbridge.ports import Arrival, Clock, Event, Resource, Store, Version
@@ -63,6 +64,8 @@ async def looked_up(
         EprRefused: the EPR does not let it be read.
         EprUnavailable, EprError: the EPR cannot be asked at present.
     """
+    Of what stands on the service's own worklist, every version there.
+
     reference = f"{event.type}/{event.id}"
     kept = await store.last(site.epr.name, reference)
     current = await site.epr.read(reference)
@@ -72,6 +75,8 @@ async def looked_up(
     found = list(else_have)
     if current is not None:
         found = [one for one in else_have if version_id(one) != version_id(current)]
+    if ours := await _on_worklist(store, site, reference):
+        return facts_in(site, ours, clock.now())
         found += await _skipped(site, reference, current, kept)
         found.append(as_known(site, current, kept, read))
     return facts_in(site, found, read)
@@ -87,6 +92,14 @@ def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[
         resource = dated(found, read)
         kind = str(resource.get("resourceType"))
         try:
+async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
+    """Every version of what stands on the service's own worklist: of that, the EPR cannot be asked."""
+    if reference.partition("/")[0] not in set(Kind):
+        return []
+    listed = await store.worklist.history(reference)
+    return [one.resource for one in listed if one.subject.epr == site.epr.name]
+
+
             check(resource)
             fact = site.mapping.fact(resource)
         except SenderError as flaw:

@@ -19,6 +19,7 @@ from fhirbridge.adapters.epr import entries
 from fhirbridge.adapters.epr.looking import Look, Server
 from fhirbridge.errors import EprConflict, EprError, EprRefused
 from fhirbridge.fhir.capability import Capability, Once
+from fhirbridge.fhir.linking import identity_of, pointed, referred, urn, write_code
 from fhirbridge.fhir.merge import merge
 from fhirbridge.ports import Delivery, Receipt, Resource
 
@@ -111,8 +112,8 @@ async def _singly(server: Server, look: Look, wave: Sequence[Delivery], known: d
     together = {delivery.outgoing.identity for delivery in wave}
     receipts: dict[int, Receipt] = {}
     left_out: dict[int, set[str]] = {}
-    for delivery in sorted(wave, key=lambda delivery: len(entries.referred(delivery.outgoing.resource) & together)):
-        left_out[delivery.row] = (entries.referred(delivery.outgoing.resource) & together) - known.keys()
+    for delivery in sorted(wave, key=lambda delivery: len(referred(delivery.outgoing.resource) & together)):
+        left_out[delivery.row] = (referred(delivery.outgoing.resource) & together) - known.keys()
         receipts[delivery.row] = (await _carry_out(server, look, [delivery], known))[0]
     for delivery in wave:
         links = left_out[delivery.row] & known.keys()
@@ -124,7 +125,7 @@ async def _singly(server: Server, look: Look, wave: Sequence[Delivery], known: d
 def _linking(delivery: Delivery, links: set[str]) -> Delivery:
     """The change that gives a resource the elements it had to go without; its Provenance is that of its own write."""
     outgoing = delivery.outgoing
-    elements = {name: part for name, part in outgoing.resource.items() if entries.referred(part) & links}
+    elements = {name: part for name, part in outgoing.resource.items() if referred(part) & links}
     return replace(delivery, outgoing=replace(outgoing, verb="change", resource=elements, provenance={}, before={}))
 
 
@@ -164,28 +165,28 @@ async def _one_by_one(server: Server, sent: Sequence[Resource]) -> list[Resource
     created: dict[str, str] = {}
     answers: list[Resource] = []
     for entry in sent:
-        resource = entries.pointed(entry["resource"], created, entries.referred(entry["resource"]) - created.keys())
+        resource = pointed(entry["resource"], created, referred(entry["resource"]) - created.keys())
         if entries.is_aimless(resource):
             answers.append({})
             continue
         answer = await server.interact({**entry, "resource": resource})
         if (reference := entries.answered(answer)[0]) and "fullUrl" in entry:
-            created[entries.identity_of(entry["fullUrl"])] = reference
+            created[identity_of(entry["fullUrl"])] = reference
         answers.append(answer)
     return answers
 
 
 def _resolved(delivery: Delivery, known: Mapping[str, str], missing: set[str]) -> Delivery:
     outgoing = delivery.outgoing
-    resource = entries.pointed(outgoing.resource, known, missing)
-    provenance = entries.pointed(outgoing.provenance, known, missing)
+    resource = pointed(outgoing.resource, known, missing)
+    provenance = pointed(outgoing.provenance, known, missing)
     return replace(delivery, outgoing=replace(outgoing, resource=resource, provenance=provenance))
 
 
 def _step(delivery: Delivery, standing: Resource | None, told: set[str], look: Look) -> Step:
     """What to send for a row; `standing` is the resource it changes, or that has been created for it already."""
     outgoing = delivery.outgoing
-    done = entries.write_code(outgoing.provenance) in told
+    done = write_code(outgoing.provenance) in told
 
     def why(target: str) -> tuple[Resource, ...]:
         if done or not outgoing.provenance or look.provenance is None:
@@ -196,9 +197,9 @@ def _step(delivery: Delivery, standing: Resource | None, told: set[str], look: L
         lost = f"{outgoing.type} with identifier {outgoing.identity} is not in the EPR; was it deleted there?"
         return Step(delivery, settled=Receipt(row=delivery.row, refused=lost))
     if standing is None:
-        urn = entries.urn(outgoing.identity)
+        name = urn(outgoing.identity)
         created = entries.create_entry(outgoing, outgoing.resource, look.once(outgoing.type))
-        return Step(delivery, (created, *why(urn)))
+        return Step(delivery, (created, *why(name)))
     reference = entries.reference_of(standing)
     stands = Receipt(row=delivery.row, reference=reference, version=entries.version_of(standing))
     if outgoing.verb == "create":

@@ -9,17 +9,15 @@ carries a tag derived from its write and is stored once for it, so its presence 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 from fhirbridge.errors import Defect
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
 from fhirbridge.fhir.capability import Once
+from fhirbridge.fhir.linking import urn, write_code
 from fhirbridge.fhir.render.elements import logical_id
 from fhirbridge.ports import Event, Outgoing, Resource
 
-_URN = "urn:uuid:"
 _LOCATION = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?/?$")
 
 
@@ -31,50 +29,16 @@ def obligation_token(outgoing: Outgoing) -> str:
     return f"{OBLIGATION}|{outgoing.identity}"
 
 
-def write_code(provenance: Resource) -> str:
-    """The tag that tells which write a Provenance belongs to; empty for one that is not the service's.
-
-    The same write always has the same code. It is a valid id too, and the Provenance's own where that can be chosen.
-    """
-    tags = provenance.get("meta", {}).get("tag", [])
-    return next((str(tag["code"]) for tag in tags if tag.get("system") == WRITE), "")
-
-
-def referred(value: Any) -> set[str]:
-    """Identities that a resource, or a part of one, refers to as `urn:uuid:{identity}`."""
-    return {reference.removeprefix(_URN) for reference in _references(value) if reference.startswith(_URN)}
-
-
-def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] = ()) -> Any:
-    """A copy in which references to known identities name the resource, and those to `missing` ones are left out.
-
-    What is left without any content by that goes as well, for FHIR has no empty elements.
-    """
-    if isinstance(value, list):
-        parts = [pointed(part, references, missing) for part in value]
-        return [part for part, before in zip(parts, value, strict=True) if part not in ({}, []) or part == before]
-    if not isinstance(value, dict):
-        return value
-    reference = value.get("reference")
-    identity = reference.removeprefix(_URN) if isinstance(reference, str) and reference.startswith(_URN) else None
-    if identity is not None and identity in references:
-        return {**value, "reference": references[identity]}
-    if identity is not None and identity in missing:
-        return {}
-    parts_of = {name: pointed(part, references, missing) for name, part in value.items()}
-    return {name: part for name, part in parts_of.items() if part not in ({}, []) or part == value[name]}
-
-
 def create_entry(outgoing: Outgoing, resource: Resource, once: Once) -> Resource:
     """Create `resource`, unless its obligation identifier is there already, where the EPR sees to that."""
     if once is Once.CHOSEN_ID:
         chosen = logical_id(outgoing.identity)
         request = {"method": "PUT", "url": f"{outgoing.type}/{chosen}"}
-        return {"fullUrl": _URN + outgoing.identity, "resource": {**resource, "id": chosen}, "request": request}
+        return {"fullUrl": urn(outgoing.identity), "resource": {**resource, "id": chosen}, "request": request}
     request = {"method": "POST", "url": outgoing.type}
     if once is Once.CONDITIONAL:
         request["ifNoneExist"] = _query("identifier", obligation_token(outgoing))
-    return {"fullUrl": _URN + outgoing.identity, "resource": resource, "request": request}
+    return {"fullUrl": urn(outgoing.identity), "resource": resource, "request": request}
 
 
 def change_entry(changed: Resource) -> Resource:
@@ -104,16 +68,6 @@ def provenance_entry(provenance: Resource, target: str, once: Once) -> Resource:
     if once is Once.CONDITIONAL:
         request["ifNoneExist"] = _query("_tag", f"{WRITE}|{code}")
     return {"resource": resource, "request": request}
-
-
-def urn(identity: str) -> str:
-    """How resources of one Bundle refer to the one with this identity."""
-    return _URN + identity
-
-
-def identity_of(name: str) -> str:
-    """The identity in a `urn:uuid:`."""
-    return name.removeprefix(_URN)
 
 
 def is_aimless(resource: Resource) -> bool:
@@ -161,14 +115,3 @@ def committed(entry: Resource, resource_type: str) -> Event | None:
 
 def _query(name: str, value: str) -> str:
     return urlencode({name: value}, safe=":/|")
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for part in value:
-            yield from _references(part)
-    elif isinstance(value, dict):
-        if isinstance(reference := value.get("reference"), str):
-            yield reference
-        for part in value.values():
-            yield from _references(part)

@@ -12,6 +12,7 @@ from fhirbridge.adapters.epr import entries
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
 from fhirbridge.fhir.capability import Capability, Once, Way, Writing, once_for, writes_for
+from fhirbridge.fhir.linking import referred, write_code
 from fhirbridge.fhir.render.elements import logical_id
 from fhirbridge.ports import Delivery, Resource
 
@@ -79,7 +80,7 @@ class Look:
 
     async def told(self, wave: Sequence[Delivery], standing: Iterable[Resource]) -> set[str]:
         """Codes of the writes of this wave that have left their Provenance in the EPR: they have been committed."""
-        codes = {code for delivery in wave if (code := entries.write_code(delivery.outgoing.provenance))}
+        codes = {code for delivery in wave if (code := write_code(delivery.outgoing.provenance))}
         if not codes or self.provenance is None:
             return set()
         if self.provenance.once is Once.CHOSEN_ID:
@@ -90,13 +91,13 @@ class Look:
             queries = [{"target": entries.reference_of(one)} for one in standing]
         else:
             queries = []
-        found = {entries.write_code(one) for query in queries async for one in self._server.search("Provenance", query)}
+        found = {write_code(one) for query in queries async for one in self._server.search("Provenance", query)}
         return found & codes
 
     async def missing(self, wave: Sequence[Delivery], known: dict[str, str]) -> set[str]:
         """Identities referred to that are neither written here nor in the EPR; `known` grows by those found there."""
         created = {delivery.outgoing.identity for delivery in wave if delivery.outgoing.verb == "create"}
-        wanted = {identity for delivery in wave for identity in entries.referred(delivery.outgoing.resource)}
+        wanted = {identity for delivery in wave for identity in referred(delivery.outgoing.resource)}
         patient = wave[0].subject.patient
         missing = set()
         for identity in sorted(wanted - created - known.keys()):

@@ -13,5 +13,6 @@ from fhirbridge.fhir.capability.writes import WRITTEN as WRITTEN
 from fhirbridge.fhir.capability.writes import Once as Once
 from fhirbridge.fhir.capability.writes import Way as Way
 from fhirbridge.fhir.capability.writes import Writing as Writing
+from fhirbridge.fhir.capability.writes import CARRIERS as CARRIERS
 from fhirbridge.fhir.capability.writes import writes_for as writes_for
 from fhirbridge.fhir.capability.writes import once_for as once_for

@@ -34,7 +34,8 @@ class Way(StrEnum):
     """Kept by the service: its own worklist, and its read-only FHIR view."""
 
 
-_CARRIERS = MappingProxyType({Way.COMMUNICATION: "Communication", Way.DOCUMENT_REFERENCE: "DocumentReference"})
+CARRIERS = MappingProxyType({Way.COMMUNICATION: "Communication", Way.DOCUMENT_REFERENCE: "DocumentReference"})
+"""The type that something is told in."""
 _RECORDED = (Way.NATIVE, Way.OWN)
 
 
@@ -79,10 +80,9 @@ def writes_for(
 def _writing(capability: Capability, resource_type: str, wished: Way | None) -> Writing:
     ways = _RECORDED if resource_type in _RECORDS else tuple(Way)
     for way in (wished,) if wished in ways else ways:
-        as_type = _CARRIERS.get(way, resource_type)
-        offer = capability.offer(as_type)
+        offer = capability.offer(CARRIERS.get(way, resource_type))
         if way is not Way.OWN and (wished is way or _possible(offer, resource_type, way)):
-            return _as(offer, resource_type, way)
+            return _as(offer, resource_type, way, wished=wished is way)
     return Writing(type=resource_type, way=Way.OWN)
 
 
@@ -98,10 +98,10 @@ def _possible(offer: Offer, resource_type: str, way: Way) -> bool:
     return offer.can("create") and (once_is_enough or offer.can("update"))
 
 
-def _as(offer: Offer, resource_type: str, way: Way) -> Writing:
-    """To write `resource_type` as what is offered here."""
+def _as(offer: Offer, resource_type: str, way: Way, *, wished: bool) -> Writing:
+    """To write `resource_type` as what is offered here; a type that is to be written as itself can be changed."""
     recorded = resource_type in _RECORDS
-    changeable = offer.can("update") and not recorded
+    changeable = not recorded and (offer.can("update") or (wished and way is Way.NATIVE))
     once, by = _once(offer, recorded)
     return Writing(type=resource_type, way=way, as_type=offer.type, changeable=changeable, once=once, by=by)
 

@@ -1,0 +1,69 @@
+"""How the things that the service writes name one another before they have a place: `urn:uuid:{identity}`. Pure.
+
+And how a Provenance names its write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from fhirbridge.fhir.canonical import WRITE
+from fhirbridge.fhir.r4 import Resource
+
+_URN = "urn:uuid:"
+
+
+def urn(identity: str) -> str:
+    """How resources of one Bundle refer to the one with this identity."""
+    return _URN + identity
+
+
+def identity_of(name: str) -> str:
+    """The identity in a `urn:uuid:`."""
+    return name.removeprefix(_URN)
+
+
+def write_code(provenance: Resource) -> str:
+    """The tag that tells which write a Provenance belongs to; empty for one that is not the service's.
+
+    The same write always has the same code. It is a valid id too, and the Provenance's own where that can be chosen.
+    """
+    tags = provenance.get("meta", {}).get("tag", [])
+    return next((str(tag["code"]) for tag in tags if tag.get("system") == WRITE), "")
+
+
+def referred(value: Any) -> set[str]:
+    """Identities that a resource, or a part of one, refers to as `urn:uuid:{identity}`."""
+    return {reference.removeprefix(_URN) for reference in _references(value) if reference.startswith(_URN)}
+
+
+def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] = ()) -> Any:
+    """A copy in which references to known identities name the resource, and those to `missing` ones are left out.
+
+    What is left without any content by that goes as well, for FHIR has no empty elements.
+    """
+    if isinstance(value, list):
+        parts = [pointed(part, references, missing) for part in value]
+        return [part for part, before in zip(parts, value, strict=True) if part not in ({}, []) or part == before]
+    if not isinstance(value, dict):
+        return value
+    reference = value.get("reference")
+    identity = reference.removeprefix(_URN) if isinstance(reference, str) and reference.startswith(_URN) else None
+    if identity is not None and identity in references:
+        return {**value, "reference": references[identity]}
+    if identity is not None and identity in missing:
+        return {}
+    parts_of = {name: pointed(part, references, missing) for name, part in value.items()}
+    return {name: part for name, part in parts_of.items() if part not in ({}, []) or part == value[name]}
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _references(part)
+    elif isinstance(value, dict):
+        if isinstance(reference := value.get("reference"), str):
+            yield reference
+        for part in value.values():
+            yield from _references(part)
