@@ -42,10 +42,16 @@ def dated(resource: Resource, read: datetime) -> Resource:
     return {**resource, "meta": {**(meta if isinstance(meta, dict) else {}), "lastUpdated": instant(read)}}
 
 
-def read_anew(resource: Resource, read: datetime) -> Resource:
-    """The resource as a version of its own, known since it was read: the one that it names was known as another."""
+def read_anew(resource: Resource, after: datetime, read: datetime) -> Resource:
+    """The resource as a version of its own, without the name that it gives itself.
+
+    Known since it says, if that is `after` what was known before it, else since it was read.
+    """
     meta = {name: value for name, value in resource.get("meta", {}).items() if name != "versionId"}
-    return {**resource, "meta": {**meta, "lastUpdated": instant(read)}}
+    stored = last_updated(resource)
+    if stored is None or stored <= after:
+        meta["lastUpdated"] = instant(read)
+    return {**resource, "meta": meta}
 
 
 def instant(moment: datetime) -> str:

@@ -120,16 +120,32 @@ def as_known(site: Site, resource: Resource, kept: Version | None, read: datetim
     """The resource as the EPR has it now, as the version that it is.
 
     It is a new one whatever it calls itself when what is kept last is that it had gone, or when it calls itself by the
-    version that is kept and yet says something else: then the EPR does not count its versions.
+    version that is kept and yet says something else: then the EPR does not count its versions, and its name for them is
+    not used from then on.
     """
     if kept is None or not (version := version_id(resource)):
         return resource
+    named = kept.fact.source.version
     if is_deletion(kept):
         stored = last_updated(resource)
-        back = stored is not None and stored <= kept.fact.known
-        return read_anew(resource, read) if back or version == kept.fact.source.version else resource
-    same = version != kept.fact.source.version or content_of(resource) == content_of(kept.resource)
-    return resource if same or not _says_otherwise(site, resource, kept, read) else read_anew(resource, read)
+        new = version == named or (stored is not None and stored <= kept.fact.known)
+    else:
+        new = version == (named or version) and content_of(resource) != content_of(kept.resource)
+        new = new and (not named or _says_otherwise(site, resource, kept, read))
+    return read_anew(resource, kept.fact.known, read) if new else resource
+
+
+def is_news(site: Site, resource: Resource, kept: Version | None, read: datetime) -> bool:
+    """Whether what the EPR has now says anything that is not known: to be asked of much that was found by searching.
+
+    What the service has no use for, or cannot read, is none.
+    """
+    if kept is None:
+        return bool(facts_in(site, [resource], read))
+    if version_id(resource) and kept.fact.source.version:
+        named_otherwise = version_id(resource) != kept.fact.source.version
+        return named_otherwise or as_known(site, resource, kept, read) is not resource
+    return is_deletion(kept) or content_of(resource) != content_of(kept.resource)
 
 
 def is_deletion(kept: Version) -> bool:
