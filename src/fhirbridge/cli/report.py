@@ -224,11 +224,12 @@ def _gathered(origin: _Origin, look: Look[Found], kind: type[Found]) -> tuple[li
 
 def _simulated(by: DryRun, look: Look[Found], patient: Patient, until: datetime) -> Yield:
     known = played(patient, by, until)
-    seen = Seen(facts=known.facts, effects=known.effects, owners=_owners(known.written))
+    owners = _owners(known.written)
+    seen = [Seen(facts=one.facts, effects=one.effects, owners=owners) for one in (known, *known.apart)]
     return Yield(
         [
             Line(until, patient.reference, order, msgspec.msgpack.encode(found))
-            for order, found in enumerate(look(seen, until))
+            for order, found in enumerate(found for one in seen for found in look(one, until))
         ]
     )
 

@@ -17,6 +17,7 @@ from fhirbridge.core.accounts import CaseAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Own, fold
 from fhirbridge.core.explain import explain as explained
+from fhirbridge.core.merging import doubts
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.directory import Directory
@@ -80,15 +81,19 @@ def _written(by: DryRun, patient: Patient, until: datetime) -> Yield:
 
 
 def _accounted(by: DryRun, patient: Patient, until: datetime) -> Yield:
-    """One paragraph: what was written and why, and how it stands in the end."""
+    """One paragraph: what was written and why, and how it stands in the end; one for each record of several."""
     known = played(patient, by, until)
-    record, own = Record.of(known.facts), fold(known.effects)
-    left = uncovered(by, record)
-    accounts = [each for part in parts(by, record, own) for each in _of(part, record, own, until)]
-    ends = [] if left and not accounts else standing(accounts, until, by.calendar)
-    nobody = (f"No pack is for {case}." for case in left)
-    text = lines(account(known.written, by.calendar, {patient.reference: chain(ends, nobody)}))
-    return Yield([Line(until, patient.reference, 0, text)], _counts(known.written) | {"uncovered": len(left)})
+    uncovered_cases = 0
+    ends: dict[str, Iterable[str]] = {}
+    for one in (known, *known.apart):
+        record, own = Record.of(one.facts), fold(one.effects)
+        left = uncovered(by, record)
+        uncovered_cases += len(left)
+        accounts = [each for part in parts(by, record, own) for each in _of(part, record, own, until)]
+        stands = [] if left and not accounts else list(standing(accounts, until, by.calendar, doubts(record)))
+        ends[one.patient] = [*stands, *(f"No pack is for {case}." for case in left)]
+    text = lines(account(known.written, by.calendar, ends))
+    return Yield([Line(until, patient.reference, 0, text)], _counts(known.written) | {"uncovered": uncovered_cases})
 
 
 def _of(part: Part, record: Record, own: Own, until: datetime) -> Iterable[CaseAccount]:

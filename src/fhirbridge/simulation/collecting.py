@@ -11,8 +11,9 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhirbridge.core.facts import AnyFact, Source, Unmapped
+from fhirbridge.core.facts import AnyFact, Person, Source, Unmapped
 from fhirbridge.core.history import BEGINNING
+from fhirbridge.core.merging import Link, groups, said
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.r4 import Resource
@@ -29,10 +30,14 @@ class Version(Struct, frozen=True, array_like=True):
 
 
 class Patient(Struct, frozen=True):
-    """One patient (`Patient/id`) and what became known about them, oldest first, each version once."""
+    """One patient (`Patient/id`) and what became known about them, oldest first, each version once.
+
+    Records that were ever linked to one another come together, under the name of the least; `linked` are all of them.
+    """
 
     reference: str
     versions: tuple[Version, ...]
+    linked: tuple[str, ...] = ()
 
 
 class Collected(Struct, frozen=True, kw_only=True):
@@ -59,6 +64,7 @@ class Sieve:
         self.later = 0
         self.without_use: Counter[str] = Counter()
         self.deletions: set[Deleted] = set()
+        self.links: set[Link] = set()
 
     def versions(self, found: Iterable[Resource | Deleted]) -> Iterator[Version]:
         """The version that each gives; those known after `until` are ignored, if it is given."""
@@ -74,6 +80,8 @@ class Sieve:
                 self.later += 1
             else:
                 self.latest = max(self.latest, fact.known)
+                if isinstance(fact, Person):
+                    self.links.update(said(fact))
                 ours = getattr(fact, "obligation", None) is not None
                 yield Version(fact, orjson.dumps(each, option=orjson.OPT_SORT_KEYS) if ours else None)
 
@@ -86,7 +94,7 @@ def collect(found: Iterable[Resource | Deleted], mapping: Mapping, until: dateti
     sieve = Sieve(mapping, until)
     # The deletions are known once everything has been read.
     found_versions = list(sieve.versions(found))
-    patients, unmapped, versions = sort_out(found_versions, sieve.deletions, until)
+    patients, unmapped, versions = sort_out(found_versions, sieve.deletions, until, groups(sieve.links))
     return Collected(
         patients=patients,
         versions=versions,
@@ -97,9 +105,12 @@ def collect(found: Iterable[Resource | Deleted], mapping: Mapping, until: dateti
 
 
 def sort_out(
-    found: Iterable[Version], deletions: Iterable[Deleted], until: datetime
+    found: Iterable[Version], deletions: Iterable[Deleted], until: datetime, linked: dict[str, str]
 ) -> tuple[tuple[Patient, ...], tuple[Unmapped, ...], int]:
-    """The patients, each version once; what could not be mapped; and how many versions that leaves."""
+    """The patients, each version once; what could not be mapped; and how many versions that leaves.
+
+    `linked` are the groups that links make of patients, as of `groups`.
+    """
     kept: dict[tuple[Source, datetime], Version] = {}
     for version in found:
         key = (version.fact.source, version.fact.known)
@@ -111,7 +122,7 @@ def sort_out(
     versions += _erasures(versions, deletions, until)
     unmapped = [version.fact for version in versions if isinstance(version.fact, Unmapped)]
     told = tuple(sorted(unmapped, key=lambda fact: (fact.source, fact.known)))
-    return _by_patient(versions), told, len(versions) - len(unmapped)
+    return _by_patient(versions, linked), told, len(versions) - len(unmapped)
 
 
 def _encoded(version: Version) -> bytes:
@@ -141,12 +152,19 @@ def _erasures(versions: Iterable[Version], deletions: Iterable[Deleted], until: 
     return gone
 
 
-def _by_patient(versions: Iterable[Version]) -> tuple[Patient, ...]:
+def _by_patient(versions: Iterable[Version], linked: dict[str, str]) -> tuple[Patient, ...]:
     by_reference: dict[str, list[Version]] = {}
     for version in versions:
-        if version.fact.patient:
-            by_reference.setdefault(version.fact.patient, []).append(version)
+        if patient := version.fact.patient:
+            by_reference.setdefault(linked.get(patient, patient), []).append(version)
+    together: dict[str, list[str]] = {}
+    for patient, group in linked.items():
+        together.setdefault(group, []).append(patient)
     return tuple(
-        Patient(reference, tuple(sorted(of, key=lambda v: (v.fact.known, v.fact.source))))
+        Patient(
+            reference,
+            tuple(sorted(of, key=lambda v: (v.fact.known, v.fact.source))),
+            tuple(sorted(together.get(reference, ()))),
+        )
         for reference, of in sorted(by_reference.items())
     )

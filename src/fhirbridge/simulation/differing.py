@@ -96,7 +96,7 @@ def _paired(
 
 def _asked(known: Played) -> list[Asked]:
     resources = {write.resource["id"]: write.resource for write in known.written}
-    things = fold(known.effects).things.values()
+    things = (thing for one in (known, *known.apart) for thing in fold(one.effects).things.values())
     return sorted((_of(thing, resources[thing.identity]) for thing in things), key=_age)
 
 

@@ -14,17 +14,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.effects import NOTHING, AnyEffect
+from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact, Appointment
 from fhirbridge.core.findings import earliest
-from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import simulated, simulated_provenance
-from fhirbridge.service.settling import Memories, settle_on
 from fhirbridge.service.assigning import Assignment, Editions, no_editions
 from fhirbridge.simulation.collecting import Patient, Version
+from fhirbridge.simulation.deciding import Alone, Deciding, Together
 from fhirbridge.simulation.spreading import Line
 
 
@@ -55,11 +54,17 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 class Played(Struct, frozen=True):
-    """What one patient's record came to: every write, in order, and the facts and effects it rests on in the end."""
+    """What one patient's record came to: every write, in order, and the facts and effects it rests on in the end.
+
+    Of records that were linked, `patient` is the one that survives, and `apart` are those that stand by themselves in
+    the end, because a link was taken back; all writes are in the first.
+    """
 
     written: list[Written]
     facts: tuple[AnyFact, ...]
     effects: tuple[AnyEffect, ...]
+    patient: str = ""
+    apart: tuple[Played, ...] = ()
 
 
 def play(patient: Patient, by: DryRun, until: datetime) -> list[Written]:
@@ -78,11 +83,7 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
         Defect: a decision does not come to an end.
     """
     waiting = list(reversed(patient.versions))
-    gathering = Gathering()
-    memories: Memories = {}
-    own = NOTHING
-    facts: list[AnyFact] = []
-    effects: list[AnyEffect] = []
+    deciding: Deciding = Together(by, patient.linked) if patient.linked else Alone(by, patient.reference)
     held: dict[str, Resource] = {}
     latest: dict[str, AnyFact] = {}
     written: list[Written] = []
@@ -91,27 +92,24 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
         matters = wakes_at is not None and wakes_at <= now
         while waiting and waiting[-1].fact.known <= now:
             version = waiting.pop()
-            facts.append(version.fact)
-            gathering.add(version.fact)
+            deciding.learn(version.fact)
             _changed_by_staff(version, held)
             matters |= not _repeats(version.fact, latest.get(version.fact.source.reference))
             latest[version.fact.source.reference] = version.fact
         if not matters:
             continue
-        settled = settle_on(by, gathering.record(), own, now, moved={}, memories=memories)
-        own = settled.own
-        effects += settled.effects
-        wakes_at = earliest(decision.wakes_at for decision in settled.decisions)
-        for outgoing in settled.outgoing:
+        settled = deciding.look(now)
+        wakes_at = earliest(one.wakes_at for _, one in settled)
+        for reference, outgoing in ((reference, outgoing) for reference, one in settled for outgoing in one.outgoing):
             before = held.get(outgoing.identity)
             after = simulated(outgoing, now, before)
             if after is not before:
                 held[outgoing.identity] = after
                 why = simulated_provenance(outgoing, now)
-                written.append(
-                    Written(at=now, patient=patient.reference, resource=after, provenance=why, before=before)
-                )
-    return Played(written, tuple(facts), tuple(effects))
+                written.append(Written(at=now, patient=reference, resource=after, provenance=why, before=before))
+    found = [Played([], known.facts, known.effects, known.patient) for known in deciding.known(until)]
+    first, *apart = found or [Played([], (), (), patient.reference)]
+    return replace(first, written=written, apart=tuple(apart))
 
 
 def final(written: Iterable[Written]) -> list[Resource]:

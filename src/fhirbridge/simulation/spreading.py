@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from fhirbridge.core.facts import Unmapped
 from fhirbridge.core.history import BEGINNING
+from fhirbridge.core.merging import Link, groups
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.simulation.collecting import Patient, Sieve, Version, sort_out
 from fhirbridge.simulation.reading import Deleted, Piece, pieces, read_piece
@@ -96,6 +97,8 @@ class _Job(Struct):
     folder: Path
     parts: int
     deletions: tuple[Deleted, ...] = ()
+    linked: dict[str, str] = {}
+    """Patients whose records were linked, with the names of their groups: they are worked through after all others."""
 
 
 class _Laid(Struct):
@@ -104,6 +107,7 @@ class _Laid(Struct):
     later: int
     without_use: Counter[str]
     deletions: set[Deleted]
+    links: set[Link]
     latest: datetime
 
 
@@ -151,10 +155,12 @@ def spread(
             sorted({gone for one in laid for gone in one.deletions}, key=lambda gone: (gone.reference, gone.at))
         )
         job.until = until or max((one.latest for one in laid), default=BEGINNING)
+        job.linked = groups({link for one in laid for link in one.links})
         worked = list(watch(_on_all(_work, range(parts), job, many), "Patients", parts))
+        worked.append(_work(job, parts))
         yield (
             _counted(laid, worked, job.until),
-            (line.data for line in heapq.merge(*(_lines(job, part) for part in range(parts)))),
+            (line.data for line in heapq.merge(*(_lines(job, part) for part in range(parts + 1)))),
         )
 
 
@@ -224,19 +230,28 @@ def _lay(job: _Job, piece: Piece) -> _Laid:
         part = crc32(version.fact.patient.encode()) % job.parts
         buffers.setdefault(part, []).append(version)
     for part, versions in buffers.items():
-        data = msgspec.msgpack.encode(versions)
-        with (job.folder / f"{part}-{os.getpid()}.in").open("ab") as out:
-            out.write(len(data).to_bytes(8, "big") + data)
-    return _Laid(sieve.later, sieve.without_use, sieve.deletions, sieve.latest)
+        _put(job, part, versions)
+    return _Laid(sieve.later, sieve.without_use, sieve.deletions, sieve.links, sieve.latest)
+
+
+def _put(job: _Job, part: int, versions: list[Version]) -> None:
+    data = msgspec.msgpack.encode(versions)
+    with (job.folder / f"{part}-{os.getpid()}.in").open("ab") as out:
+        out.write(len(data).to_bytes(8, "big") + data)
 
 
 def _work(job: _Job, part: int) -> _Worked:
-    """Work through the patients of a part, and put down their lines in order."""
+    """Work through the patients of a part, and put down their lines in order; linked ones go into the last part."""
     until = job.until or BEGINNING
     decoder = msgspec.msgpack.Decoder(list[Version])
     files = sorted(job.folder.glob(f"{part}-*.in"))
-    found = (version for file in files for block in _blocks(file) for version in decoder.decode(block))
-    patients, unmapped, versions = sort_out(found, job.deletions, until)
+    found: Iterator[Version] = (
+        version for file in files for block in _blocks(file) for version in decoder.decode(block)
+    )
+    if job.linked and part < job.parts:
+        found, together = _apart(found, job.linked)
+        _put(job, job.parts, together)
+    patients, unmapped, versions = sort_out(found, job.deletions, until, job.linked if part == job.parts else {})
     for file in files:
         file.unlink()
     counts: Counter[str] = Counter()
@@ -251,6 +266,15 @@ def _work(job: _Job, part: int) -> _Worked:
             data = encoder.encode(line)
             out.write(len(data).to_bytes(8, "big") + data)
     return _Worked(part, len(patients), versions, unmapped, counts)
+
+
+def _apart(found: Iterable[Version], linked: dict[str, str]) -> tuple[Iterator[Version], list[Version]]:
+    """The versions about patients by themselves, and those about patients who were linked to others."""
+    alone: list[Version] = []
+    together: list[Version] = []
+    for version in found:
+        (together if version.fact.patient in linked else alone).append(version)
+    return iter(alone), together
 
 
 def _lines(job: _Job, part: int) -> Iterator[Line]:

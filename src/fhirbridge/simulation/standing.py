@@ -28,13 +28,18 @@ _WITHDRAWALS = {
     Withdrawal.RE_ENGAGED: "the patient is back in contact",
     Withdrawal.DISCHARGED: "the episode has ended",
     Withdrawal.DECEASED: "the patient has died",
+    Withdrawal.MERGED: "the patient's record was merged into another",
     Withdrawal.NOT_NEEDED: "it is not needed any more",
 }
 
 
-def standing(cases: Iterable[CaseAccount], now: datetime, calendar: Calendar) -> Iterator[str]:
-    """Lines of plain text: every case of one person, as explained at `now`."""
+def standing(
+    cases: Iterable[CaseAccount], now: datetime, calendar: Calendar, doubts: tuple[Reason, ...] = ()
+) -> Iterator[str]:
+    """Lines of plain text: every case of one person, as explained at `now`; `doubts` are about the whole record."""
     yield f"How it stands on {calendar.at_time(now)}"
+    if doubts:
+        yield f"  {_reasons(doubts)}"
     nothing = True
     for case in cases:
         nothing = False
