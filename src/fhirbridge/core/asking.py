@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
-from msgspec.structs import replace
-
 from fhirbridge.core.answering import Answering
 from fhirbridge.core.calendar import times
 from fhirbridge.core.deadlines import Deadlines, lapsed
@@ -118,9 +116,8 @@ class Desk:
         past: bool = False,
     ) -> Ask:
         since = max(finding.since, run.since)
-        key = replace(self._key(scene, run, act, since), occurrence=occurrence or step.again)
-        if step.anew:
-            key = replace(key, scope=f"{key.scope}@{since:%Y-%m-%dT%H:%M:%S}")
+        scope = f"{run.scope.name}@{since:%Y-%m-%dT%H:%M:%S}" if step.anew else run.scope.name
+        key = self._key(scene, run, act, since, scope, occurrence or step.again)
         thing = self._things.passed_on(key) if past else None
         key = thing.key if thing is not None else key
         if thing is None:
@@ -145,7 +142,7 @@ class Desk:
         self._stand(ask, scene, ending)
         return ask
 
-    def _key(self, scene: Scene, run: Run, act: Act, since: datetime) -> Key:
+    def _key(self, scene: Scene, run: Run, act: Act, since: datetime, scope: str, occurrence: int) -> Key:
         away = act.role_out_of_hours is not None and not self._pack.in_hours(since)
         return Key(
             patient=self._patient,
@@ -154,7 +151,8 @@ class Desk:
             kind=act.kind,
             action=act.action,
             role=act.role_out_of_hours if away and act.role_out_of_hours else act.role,
-            scope=run.scope.name,
+            scope=scope,
+            occurrence=occurrence,
             generation=run.generation,
         )
 

@@ -6,6 +6,7 @@ of the same service, then to the only one, that was open at its start; else it i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -64,6 +65,27 @@ class Case(Struct, frozen=True, dict=True):
     encounters: tuple[History[Encounter], ...] = ()
     referral: Referral | None = None
     """The referral that is all there is of the case so far."""
+
+    def came_by(self, at: datetime) -> tuple[Visit, ...]:
+        """The visits that count as attended at that instant."""
+        if self._not_over:
+            return tuple(v for v in self.came if v.attended(at))
+        return self.came[: bisect_right(self._came_at, at)]
+
+    def comes_after(self, at: datetime) -> datetime | None:
+        """The first instant after that one at which another of the visits counts as attended."""
+        ahead = [v.over for v in self._not_over if v.over > at]
+        number = bisect_right(self._came_at, at)
+        ahead += [v.at for v in self.came[number:] if v.state is AppointmentState.ATTENDED][:1]
+        return min(ahead, default=None)
+
+    @cached_property
+    def _came_at(self) -> list[datetime]:
+        return [visit.at for visit in self.came]
+
+    @cached_property
+    def _not_over(self) -> tuple[Visit, ...]:
+        return tuple(v for v in self.came if v.state is AppointmentState.PRESENT)
 
     @cached_property
     def stays(self) -> tuple[History[Encounter], ...]:

@@ -15,7 +15,7 @@ from functools import partial
 from fhirbridge.core.cases import Case
 from fhirbridge.core.confirming import confirming
 from fhirbridge.core.corrections import corrections
-from fhirbridge.core.decision import Decision, Standing, Unfounded
+from fhirbridge.core.decision import Decision, Obligation, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Thing
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
@@ -40,7 +40,7 @@ from fhirbridge.core.scopes import (
 )
 from fhirbridge.core.spells import Course, Overdue, Scope, course
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.unfounded import could_go, why_gone
+from fhirbridge.core.unfounded import why_gone
 
 
 def decide(
@@ -73,7 +73,7 @@ def decide(
         memory.join(looking.places, obligations)
     deliveries = confirming(pack, record, own, now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
-    gone = [t for t in own.things.values() if could_go(t, pack, own) and t.identity not in wanted]
+    gone = [thing for thing in memory.could_go() if thing.identity not in wanted]
     stand = [run for _, run in found.all]
 
     def may_tell(thing: Thing) -> bool:
@@ -81,7 +81,11 @@ def decide(
         nowhere = course(Case(id=record.patient), record, own, now, pack.late)  # its case may be what was erased
         return runs.may_tell(thing.key.role, each or nowhere)
 
-    corrected = tuple(corrections(pack, record, own, may_tell))
+    corrected: tuple[Obligation, ...] = ()
+    if not memory.nothing_to_correct(record):
+        corrected = tuple(corrections(pack, record, own, may_tell))
+        if not corrected:
+            memory.nothing_was_owed(record)
     return Decision(
         obligations=(*obligations, *corrected, *deliveries.obligations),
         started=runs.new(),
@@ -103,10 +107,6 @@ class Looking:
         self._cases = cases
         self._memory = memory
         self._courses: list[Course] = []
-        pathways = runs.pack.pathways
-        self._in_spell = [p for p in pathways if p.once_per in ("spell", "signal-in-spell")]
-        self._elsewhere = [p for p in pathways if p.once_per not in ("spell", "signal-in-spell", "task")]
-        self._for_tasks = [p for p in pathways if p.once_per == "task"]
 
     def everything(self) -> list[Course]:
         """Work through every case; the courses that were found."""
@@ -149,7 +149,7 @@ class Looking:
 
     def _rest(self, each: Course, runs: list[Run], earlier: tuple[Run, ...]) -> list[Run]:
         """What of the case is outside of its spells; `runs` are those of the last spell that had any."""
-        for pathway in self._elsewhere:
+        for pathway in self._runs.pack.elsewhere:
             for scope in self._scopes(pathway, each):
                 self._runs.wake(scope.start)
                 if scope.start <= self._runs.now:
@@ -187,7 +187,7 @@ class Looking:
         """The pathways of one spell; of those in one group, the first that starts."""
         runs: list[Run] = []
         taken: set[str] = set()
-        for pathway in self._in_spell:
+        for pathway in self._runs.pack.in_spell:
             lacks_miss = pathway.needs == "miss" and not spell.misses
             if not self._runs.complete and (lacks_miss or (pathway.needs == "run" and not runs)):
                 continue
@@ -206,9 +206,8 @@ class Looking:
 
     def _overdue(self, each: Course) -> None:
         """What is owed for every Task of ours, of the place looked into, that passed its due date and still waits."""
-        if not self._for_tasks:
-            return
-        for ask in list(self._runs.found.asks):
+        for_tasks = self._runs.pack.for_tasks
+        for ask in list(self._runs.found.asks) if for_tasks else ():
             waits = ask.standing is Standing.OPEN or ask.passed_on
             if ask.act.kind is not Kind.TASK or not waits or ask.thing is None:
                 continue
@@ -216,6 +215,6 @@ class Looking:
             if ask.lapsed is None:
                 continue
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
-            for pathway in self._for_tasks:
+            for pathway in for_tasks:
                 ending = ask.run.ending if ask.passed_on else None
                 self._runs.start(pathway, each, of_overdue(late, ending), [], ())

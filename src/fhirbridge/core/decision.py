@@ -13,7 +13,7 @@ from fhirbridge.core.effects import Key, Kind, Mark, Point, Started, Thing, With
 from fhirbridge.core.facts import Source
 
 
-class Reason(Struct, frozen=True):
+class Reason(Struct, frozen=True, cache_hash=True):
     """One thing that counts for or against an obligation: a sentence in plain English and the versions behind it."""
 
     says: str

@@ -4,8 +4,9 @@ Deciding anew at each version of a long record would look through old spells aga
 memory is never needed and never changes an answer: `decide` gives the same decision with it and without. What was found
 in a place (a spell, or the rest of a case) is good for as long as
 
-- nothing but appointments has come in, and the service has done nothing;
-- the place itself is as it was, and so are the case's other appointments, where anybody looked at those;
+- nothing but appointments has come in;
+- what the service had done about the things of the place is as it was, and so is the place itself;
+- the other appointments of the patient are as they were, where anybody looked at those;
 - no instant has passed at which the answer was to change by itself.
 """
 
@@ -17,12 +18,13 @@ from datetime import datetime
 from msgspec import Struct
 
 from fhirbridge.core.decision import Obligation
-from fhirbridge.core.effects import Own
+from fhirbridge.core.effects import NOTHING, Own, Thing
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Found, Run
 from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.unfounded import could_go
 from fhirbridge.core.vocabulary import ANSWERED
 
 
@@ -36,6 +38,7 @@ class _Kept(Struct):
     before: tuple[Run, ...]
     until: datetime | None
     record: Record
+    own: Own
 
 
 class Memory:
@@ -44,6 +47,9 @@ class Memory:
     def __init__(self) -> None:
         self._basis: tuple[object, ...] = ()
         self._record: Record | None = None
+        self._own = NOTHING
+        self._cited: tuple[tuple[str, object, object], ...] | None = None
+        self._could_go: list[Thing] = []
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._usable = False
         self._joined: tuple[list[Found], tuple[Obligation, ...]] = ([], ())
@@ -51,14 +57,19 @@ class Memory:
     def turn_to(self, pack: Pack, record: Record, own: Own, gaps: tuple[Gap, ...]) -> None:
         """Forget everything if more than appointments has changed since the last decision."""
         basis = (
-            *(pack, own.things, own.runs, gaps, record.person, record.signals, record.referrals, record.relations),
-            *(record.consents, record.tasks, record.messages, record.plans, record.encounters, record.own_flags),
+            *(pack, gaps, record.person, record.signals, record.referrals, record.relations, record.consents),
+            *(record.tasks, record.messages, record.plans, record.encounters, record.own_flags),
         )
         same_cases = self._record is not None and [c.id for c in record.cases] == [c.id for c in self._record.cases]
         if not same_cases or any(now is not then for now, then in zip(basis, self._basis, strict=True)):
             self._kept = {}
             self._joined = ([], ())
-        self._basis, self._record = basis, record
+            self._cited = None
+        if own is not self._own:
+            self._joined = ([], ())
+            self._cited = None
+            self._could_go = [thing for thing in own.things.values() if could_go(thing, pack, own)]
+        self._basis, self._record, self._own = basis, record, own
         # A message, or a Task that staff made, answers one ask alone: which, depends on all that are looked at.
         self._usable = not record.messages and not any(
             task.latest.obligation is None and task.latest.status in ANSWERED for task in record.tasks
@@ -73,6 +84,10 @@ class Memory:
             return None
         if kept.found.looked_around and kept.record is not self._record:
             return None
+        if kept.own is not self._own:
+            if not _is_untouched(kept, self._own):
+                return None
+            kept.own = self._own
         return (kept.found, kept.runs) if _is_same(kept, each, spell, before) else None
 
     def keep(
@@ -81,7 +96,9 @@ class Memory:
         """Remember what was found there now."""
         until = min((at for at in found.wakes if at > now), default=None)
         if self._record is not None:
-            self._kept[_name(each, spell)] = _Kept(found, runs, each, spell, tuple(before), until, self._record)
+            self._kept[_name(each, spell)] = _Kept(
+                found, runs, each, spell, tuple(before), until, self._record, self._own
+            )
 
     def joined(self, places: list[Found]) -> tuple[Obligation, ...] | None:
         """What was made of these very places before."""
@@ -92,6 +109,31 @@ class Memory:
     def join(self, places: list[Found], obligations: tuple[Obligation, ...]) -> None:
         """Remember what was made of these places."""
         self._joined = (places, obligations)
+
+    def could_go(self) -> list[Thing]:
+        """What the service wrote and could still take back."""
+        return self._could_go
+
+    def nothing_to_correct(self, record: Record) -> bool:
+        """Whether no correction was owed before, and nothing that was cited to anybody has changed since."""
+        return self._cited is not None and all(
+            record.sources.get(name) is history and record.visits.get(name) is visit
+            for name, history, visit in self._cited
+        )
+
+    def nothing_was_owed(self, record: Record) -> None:
+        """Remember that no correction is owed, and what that rests on."""
+        told = (thing for thing in self._own.things.values() if thing.sent is not None)
+        names = {source.reference for thing in told for source in (*thing.evidence, *thing.triggers)}
+        self._cited = tuple((name, record.sources.get(name), record.visits.get(name)) for name in names)
+
+
+def _is_untouched(kept: _Kept, own: Own) -> bool:
+    """Whether what the service has done since is about other things than those of the place."""
+    if any(ask.thing is None or own.things.get(ask.identity) is not ask.thing for ask in kept.found.asks):
+        return False
+    runs = (run.identity for _, run in kept.found.all)
+    return all(kept.own.runs.get(identity) is own.runs.get(identity) for identity in runs)
 
 
 def _name(each: Course, spell: Scope | None) -> tuple[str, str]:

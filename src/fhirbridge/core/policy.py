@@ -7,6 +7,7 @@ calendar, and what an unrecorded risk counts as.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from msgspec import Struct
@@ -104,7 +105,7 @@ class Pathway(Struct, frozen=True):
     one_case: bool
 
 
-class Pack(Struct, frozen=True):
+class Pack(Struct, frozen=True, dict=True):
     """A policy pack with the settings and the calendar it is applied with."""
 
     name: str
@@ -119,6 +120,21 @@ class Pack(Struct, frozen=True):
     late: float = 4 * 3600
     """Seconds after which clocks run from when a thing became known."""
 
+    @cached_property
+    def in_spell(self) -> tuple[Pathway, ...]:
+        """The pathways that are anchored on a spell, or on a signal within one."""
+        return tuple(p for p in self.pathways if p.once_per in ("spell", "signal-in-spell"))
+
+    @cached_property
+    def for_tasks(self) -> tuple[Pathway, ...]:
+        """The pathways that are anchored on an overdue Task."""
+        return tuple(p for p in self.pathways if p.once_per == "task")
+
+    @cached_property
+    def elsewhere(self) -> tuple[Pathway, ...]:
+        """The others."""
+        return tuple(p for p in self.pathways if p not in self.in_spell and p not in self.for_tasks)
+
     def in_hours(self, at: datetime) -> bool:
         """Whether the service is staffed at that instant: on working days, from `opens` until `closes` o'clock."""
         wall = self.calendar.local(at)
@@ -127,7 +143,9 @@ class Pack(Struct, frozen=True):
 
     def is_edition(self, started: Started) -> bool:
         """Whether the run was started with this very version and these settings."""
-        return started.version == self.version and started.settings in ({}, self.settings)
+        if started.version != self.version:
+            return False
+        return started.settings is self.settings or started.settings in ({}, self.settings)
 
     def hangs_on_miss(self, pathway: str) -> bool:
         """Whether the pathway starts with a missed appointment; while that stands, another takes over if it stops."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property
 
 from fhirbridge.core.asking import Desk
 from fhirbridge.core.decision import Standing
@@ -50,8 +51,11 @@ class Runs:
         self.found = Found()
         """What has been found so far in the place that is looked into."""
         self._starts = starts
-        self._desk = Desk(pack, record, own, self.wake)
         self._answered: dict[object, Finding] = {}
+
+    @cached_property
+    def _desk(self) -> Desk:
+        return Desk(self.pack, self.record, self.own, self.wake)
 
     @property
     def wakes_at(self) -> datetime | None:
@@ -177,7 +181,8 @@ class Runs:
         late = not step.closing and run.ending is not None and since >= run.ending.at
         if not finding.holds or late:
             return state
-        told = Finding(True, since, tuple(dict.fromkeys((*run.because, *finding.because))))
+        because = (*run.because, *(reason for reason in finding.because if reason not in run.because))
+        told = Finding(True, since, because)
         for act in step.acts:
             allowed = may_be_told(act.role, scene)
             self.wake(allowed.changes_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -154,14 +154,13 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     until = min(now, closed.at) if closed else now
     misses = [_miss(v, late) for v in case.missed]
     upcoming = [m.at if m.at > now else m.clock for m in misses if m.clock > now]
-    to_come = [at for v in case.came if (at := v.over if v.state is AppointmentState.PRESENT else v.at) > now]
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
     if len(lapses) > 1:
         lapses.sort(key=lambda m: (m.at, m.visit.source))
     signs = _Signs(case, record, own, until)
     written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
     spells = _spells(lapses, written, signs, closed)
-    changes_at = earliest((*upcoming, *to_come)) if upcoming or to_come else None
+    changes_at = earliest((*upcoming, case.comes_after(now)))
     return Course(case, spells, closed, _died(record, now), signs.last, changes_at)
 
 
@@ -207,11 +206,10 @@ class _Signs:
     """
 
     def __init__(self, case: Case, record: Record, own: Own, until: datetime) -> None:
-        came = [v for v in case.came if v.attended(until)]
+        self._all: Sequence[Visit | Ending] = case.came_by(until)
         contacts = [c for c in _contacts(case, record, own) if c.at <= until]
-        self._all: list[Visit | Ending] = list(came)
         if contacts:
-            self._all = sorted((*came, *contacts), key=_place)
+            self._all = sorted((*self._all, *contacts), key=_place)
         self._ats = [each.at for each in self._all]
         if len(set(self._ats)) < len(self._ats):
             first = [n for n, at in enumerate(self._ats) if n == 0 or at != self._ats[n - 1]]
@@ -235,7 +233,9 @@ class _Signs:
 
     def attended_before(self, number: int) -> Ending | None:
         """The last attendance among those before the one with this number."""
-        for each in reversed(self._all[:number]):
+        while number:
+            number -= 1
+            each = self._all[number]
             if not isinstance(each, Ending):
                 return _attended(each)
         return None

@@ -22,11 +22,12 @@ def simulated(outgoing: Outgoing, now: datetime, previous: Resource | None = Non
     Raises:
         Defect: A change to something that was never created.
     """
+    resource = resolved(outgoing.resource) if outgoing.depends else outgoing.resource
     if outgoing.verb == "create":
-        return previous or _stored(outgoing.resource, logical_id(outgoing.identity), 1, now)
+        return previous or _stored(resource, logical_id(outgoing.identity), 1, now)
     if previous is None:
         raise Defect(f"{outgoing.type}/{outgoing.identity} is changed before it was created: render in decided order")
-    merged = merge(previous, resolved(outgoing.resource), outgoing.before)
+    merged = merge(previous, resource, outgoing.before)
     if merged is previous:
         return previous
     return _stored(merged, previous["id"], int(previous["meta"]["versionId"]) + 1, now)
@@ -35,7 +36,8 @@ def simulated(outgoing: Outgoing, now: datetime, previous: Resource | None = Non
 def simulated_provenance(outgoing: Outgoing, now: datetime) -> Resource:
     """The Provenance of the write as an EPR would hold it."""
     (derived,) = (tag["code"] for tag in outgoing.provenance["meta"]["tag"] if tag["system"] == canonical.WRITE)
-    return _stored(outgoing.provenance, derived, 1, now)
+    targets = resolved(outgoing.provenance["target"])
+    return _stored({**outgoing.provenance, "target": targets}, derived, 1, now)
 
 
 def resolved(value: Any) -> Any:
@@ -47,15 +49,11 @@ def resolved(value: Any) -> Any:
     named = value.get("reference")
     if isinstance(named, str) and named.startswith(URN):
         return value | {"reference": f"{value['type']}/{logical_id(named.removeprefix(URN))}"}
-    return {name: resolved(each) for name, each in value.items()}
+    return {name: resolved(each) if isinstance(each, dict | list) else each for name, each in value.items()}
 
 
 def _stored(resource: Resource, logical: str, version: int, now: datetime) -> Resource:
     about = {"versionId": str(version), "lastUpdated": utc(now)}
-    rest = {name: resolved(value) for name, value in resource.items() if name not in {"resourceType", "id", "meta"}}
-    return {
-        "resourceType": resource["resourceType"],
-        "id": logical,
-        "meta": about | {name: value for name, value in resource["meta"].items() if name not in about},
-        **rest,
-    }
+    stored = {"resourceType": resource["resourceType"], "id": logical, "meta": about | resource["meta"] | about}
+    stored |= {name: value for name, value in resource.items() if name not in stored}
+    return stored

@@ -113,13 +113,18 @@ def sources(obligation: Obligation) -> tuple[Source, ...]:
     return tuple(dict.fromkeys([*ends[:1], *obligation.evidence, *cited, *ends[1:]]))
 
 
-def urns(value: Any) -> list[str]:
+def urns(value: dict[str, Any] | list[Any]) -> list[str]:
     """Identities that the resource refers to as `urn:uuid:…`, in order."""
+    found: list[str] = []
+    children: Iterable[Any] = value
     if isinstance(value, dict):
         named = value.get("reference")
-        own = [named.removeprefix(URN)] if isinstance(named, str) and named.startswith(URN) else []
-        return own + [identity for each in value.values() for identity in urns(each)]
-    return [identity for each in value for identity in urns(each)] if isinstance(value, list) else []
+        found = [named.removeprefix(URN)] if isinstance(named, str) and named.startswith(URN) else []
+        children = value.values()
+    for each in children:
+        if isinstance(each, dict | list):
+            found += urns(each)
+    return found
 
 
 def _written(instant: datetime) -> str:
