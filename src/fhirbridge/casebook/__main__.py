@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
-import yaml
 
 from fhirbridge.casebook import pages
 from fhirbridge.casebook.comparing import as_line, differences, rows_of, told
 from fhirbridge.casebook.playing import Setting, pack_of, play
 from fhirbridge.casebook.reading import case_files, read_case
 from fhirbridge.errors import FhirbridgeError
-from fhirbridge.fhir.directory import Directory, read_directory
+from fhirbridge.fhir.directory_file import load_directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.policies import calendar_of
@@ -28,10 +27,9 @@ PAGES = CHECKOUT / "docs" / "pathways"
 def setting() -> Setting:
     """What every case is played with: the default mapping and directory, England's bank holidays."""
     mappings = folder("mappings")
-    directory = yaml.safe_load((mappings / "uk-core" / "directory.yaml").read_text(encoding="utf-8"))
     return Setting(
         mapping=Mapping.load("uk-core", [mappings]),
-        directory=read_directory(directory, "directory.yaml") if directory else Directory(),
+        directory=load_directory(mappings / "uk-core" / "directory.yaml"),
         calendar=calendar_of("Europe/London", "ENG"),
     )
 

@@ -199,6 +199,8 @@ class Person(Fact, frozen=True, kw_only=True):
     """Of `Patient.link`, as `Patient/id`: the record that goes on in place of this one, and those that this replaces."""
     practitioners: tuple[str, ...] = ()
     """References of generalPractitioner."""
+    practice: str | None = None
+    """ODS code of the practice, where generalPractitioner names it by that."""
 
 
 class Relation(Fact, frozen=True, kw_only=True):

@@ -136,6 +136,7 @@ FACTS: dict[str, tuple[type[facts.Fact], dict[str, Kind]]] = {
             "replaced_by": Kind.REFERENCE,
             "replaces": Kind.REFERENCES,
             "practitioners": Kind.REFERENCES,
+            "practice": Kind.TEXT,
         },
     ),
     "relation": (

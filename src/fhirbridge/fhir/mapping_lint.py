@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import yaml
 from msgspec import Struct
 
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.codes import Codes
-from fhirbridge.fhir.directory import read_directory
+from fhirbridge.fhir.directory_file import load_directory
 from fhirbridge.fhir.fact_fields import FACTS, Kind, reader
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.mapping_elements import misnamed, standing_on
@@ -153,9 +152,7 @@ def _in_directory(file: Path) -> Iterator[Flaw]:
     if not file.is_file():
         return
     try:
-        read_directory(yaml.safe_load(file.read_text(encoding="utf-8")) or {}, str(file))
-    except yaml.YAMLError as error:
-        yield Flaw(str(file), f"not YAML: {' '.join(str(error).split())}")
+        load_directory(file)
     except ConfigurationError as error:
         yield _flaw(error)
 

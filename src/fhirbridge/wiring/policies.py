@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import holidays
-import yaml
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Started
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.fhir.directory import Directory, read_directory
+from fhirbridge.fhir.directory import Directory
+from fhirbridge.fhir.directory_file import load_directory
 from fhirbridge.fhir.mapping import Mapping as FhirMapping
 from fhirbridge.packs.loading import load_edition, load_pack, read_pack
 from fhirbridge.service.assigning import Assignment, missing_edition
@@ -136,13 +136,11 @@ class Archive:
 
 
 def directory_of(mapping: FhirMapping) -> Directory:
-    """The directory beside the mapping, else of the one it extends; empty where there is none."""
+    """The directory beside the mapping, else of the one it extends; empty where there is none.
+
+    Raises:
+        ConfigurationError: it is wrong; with file and line.
+    """
     beside = (file.with_name("directory.yaml") for file in mapping.files)
     file = next((file for file in beside if file.is_file()), None)
-    if file is None:
-        return Directory()
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(" ".join(str(error).split()), place=str(file)) from None
-    return read_directory(data or {}, str(file))
+    return load_directory(file) if file is not None else Directory()
