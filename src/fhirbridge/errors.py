@@ -68,6 +68,10 @@ class EprUnauthorised(EprUnavailable):
     """
 
 
+class EprBehind(EprUnavailable):
+    """The EPR answers with less than it has told of: a replica that lags. What it told of is to be asked for again."""
+
+
 class EprConflict(EprError):
     """Somebody changed the resource since it was read (409, 412): read again and decide again.
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhirbridge.errors import SenderError, TooLarge
 from fhirbridge.fhir.r4 import RESOURCE_TYPES, Resource
@@ -278,4 +279,6 @@ def _focus(focus: tuple[str, str, str], carried: dict[tuple[str, str], tuple[int
     index, resource = carried[resource_type, resource_id]
     if resource is None:
         return Event(type=resource_type, id=resource_id, version=version, deleted=True)
-    return _event(resource, f"Bundle.entry[{index}].resource")
+    event = _event(resource, f"Bundle.entry[{index}].resource")
+    # A resource that was put in before the one that it tells of was committed is an earlier version of it.
+    return replace(event, version=version) if version else event

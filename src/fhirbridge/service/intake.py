@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 
-from fhirbridge.errors import EprError, EprUnavailable
+from fhirbridge.errors import EprBehind, EprError, EprUnavailable
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.ports import Arrival, Clock, Store, Subject, Version
 from fhirbridge.service import reading
@@ -57,7 +57,7 @@ async def digest(store: Store, sites: Mapping[str, Site], clock: Clock, pauses: 
     """Take a batch from the inbox; the subjects it was about, None when there was nothing that could be taken."""
     now = clock.now()
     answering = [name for name in sites if pauses.until(name, now) is None]
-    ready = await store.waiting(BATCH, answering)
+    ready = [one for one in await store.waiting(BATCH, answering) if pauses.until(_behind(one), now) is None]
     if not ready:
         return None
     about: set[Subject] = set()
@@ -70,12 +70,9 @@ async def _digest_for(
     store: Store, site: Site, arrivals: Sequence[Arrival], clock: Clock, pauses: Pauses
 ) -> set[Subject]:
     name = site.epr.name
-    # Each asks for every version of the resource, so the last hint does for all; a believed payload stands for itself.
-    last_of = {(a.event.type, a.event.id): a for a in arrivals}
-    telling = arrivals if site.trust_payload else list(last_of.values())
     try:
-        found = await reading.each(telling, lambda arrival: told_of(store, site, arrival, clock))
-        versions = [version for one in found for version in one]
+        found = await reading.each(_telling(site, arrivals), lambda arrival: _told(store, site, arrival, clock))
+        versions = [version for _, told in found for version in told or ()]
         versions += await _first_sight(store, site, versions, clock)
     except EprError as error:
         retry_after = error.retry_after if isinstance(error, EprUnavailable) else None
@@ -83,10 +80,56 @@ async def _digest_for(
         FAILURES.labels("digest", type(error).__name__).inc()
         _log.warning("the EPR cannot be read; events wait", epr=name, until=until.isoformat(), why=said(error))
         return set()
-    await store.keep(name, versions, [arrival.row for arrival in arrivals], clock.now())
+    behind = {_reference(arrival) for arrival, told in found if told is None}
+    digested = [arrival for arrival in arrivals if _reference(arrival) not in behind]
+    await store.keep(name, versions, [arrival.row for arrival in digested], clock.now())
     pauses.succeeded(name)
-    DIGESTED.labels(name).inc(len(arrivals))
+    for arrival in arrivals:
+        if _reference(arrival) in behind:
+            pauses.failed(_behind(arrival), clock.now())
+        else:
+            pauses.succeeded(_behind(arrival))
+    DIGESTED.labels(name).inc(len(digested))
     return {Subject(name, version.fact.patient) for version in versions if version.fact.patient}
+
+
+def _telling(site: Site, arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Those that have to be followed up: each asks for every version, so the hint at the newest does for a resource.
+
+    A payload that is believed stands for itself.
+    """
+    if site.trust_payload:
+        return list(arrivals)
+    newest: dict[str, Arrival] = {}
+    for arrival in arrivals:
+        so_far = newest.get(_reference(arrival))
+        if so_far is None or _age(arrival) >= _age(so_far):
+            newest[_reference(arrival)] = arrival
+    return list(newest.values())
+
+
+def _age(arrival: Arrival) -> int:
+    version = arrival.event.version
+    return int(version) if version.isdecimal() else 0
+
+
+async def _told(store: Store, site: Site, arrival: Arrival, clock: Clock) -> tuple[Arrival, list[Version] | None]:
+    """What an event leads to; None when the EPR does not show yet what it told of."""
+    try:
+        return arrival, await told_of(store, site, arrival, clock)
+    except EprBehind as error:
+        FAILURES.labels("digest", type(error).__name__).inc()
+        return arrival, None
+
+
+def _reference(arrival: Arrival) -> str:
+    """`Type/id` of what an event is about."""
+    return f"{arrival.event.type}/{arrival.event.id}"
+
+
+def _behind(arrival: Arrival) -> tuple[str, str, int]:
+    """What names an event that waits for its EPR to catch up, among the pauses."""
+    return ("behind", arrival.epr, arrival.row)
 
 
 async def _first_sight(store: Store, site: Site, versions: Sequence[Version], clock: Clock) -> list[Version]:

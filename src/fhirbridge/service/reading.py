@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
+from msgspec.structs import replace
 
-from fhirbridge.errors import EprRefused
+from fhirbridge.errors import EprBehind, EprRefused
 from fhirbridge.fhir.capability import Capability, FeedKind, feeds_for
 from fhirbridge.fhir.content import version_id
 from fhirbridge.ports import Clock, Event, Resource, Store, Version
 from fhirbridge.service.site import Site, said
-from fhirbridge.service.versions import as_known, every_version, facts_in, looked_up
+from fhirbridge.service.versions import as_known, every_version, facts_in, looked_up, skipped
 
 EVENTFUL = frozenset({"Appointment", "Encounter", "EpisodeOfCare", "Task", "Communication"})
 """Types that say what happened. All others say how things stand, and are read before each decision."""
@@ -60,11 +61,36 @@ async def standing_record(store: Store, site: Site, patient: str, types: Sequenc
         read = clock.now()
         ids = [str(resource["id"]) for resource in resources]
         kept = await store.kept.latest(site.epr.name, kind, ids)
-        versions += facts_in(site, [as_known(site, one, kept.get(str(one["id"])), read) for one in resources], read)
+        for one in resources:
+            before = kept.get(str(one["id"]))
+            passed = await _passed_over(store, site, one, before, clock)
+            versions += facts_in(site, [*passed, as_known(site, one, before, read)], read)
         expected = await store.kept.expected(site.epr.name, kind, start=None, end=None, patient=patient)
         for identity in sorted(expected - set(ids)):
-            versions += await looked_up(store, site, Event(type=kind, id=identity), read, clock)
+            versions += await _missed(store, site, Event(type=kind, id=identity), clock)
     return versions
+
+
+async def _passed_over(
+    store: Store, site: Site, resource: Resource, kept: Version | None, clock: Clock
+) -> list[Resource]:
+    """The versions between the kept one and this; those that the EPR does not show yet wait in the inbox."""
+    told = Event(type=str(resource["resourceType"]), id=str(resource["id"]))
+    try:
+        return await skipped(site, told, resource, kept, patient=True)
+    except EprBehind:
+        version = version_id(resource)
+        if version.isdecimal():
+            await store.accept(site.epr.name, [replace(told, version=str(int(version) - 1))], clock.now())
+        return []
+
+
+async def _missed(store: Store, site: Site, event: Event, clock: Clock) -> list[Version]:
+    """What has become of something that a search should have found; nothing, where the EPR may only lag behind."""
+    try:
+        return await looked_up(store, site, event, clock.now(), clock)
+    except EprBehind:
+        return []
 
 
 async def silent_types(site: Site, told: Collection[str]) -> list[str]:

@@ -4,6 +4,9 @@ What a notification carries is not believed where the EPR can be asked. Every ve
 when a thing became known; where the EPR keeps a history, it fills what was skipped. What the EPR had and no longer has
 is kept once more, as one that should never have been. Where the EPR gives no versions or times at all, what a resource
 says is compared, and became known when it was read.
+
+An EPR may answer from a replica that lags: with less than it has told of, or as if what was kept a moment ago did not
+exist. Nothing is concluded from that; the event waits until the replica has caught up.
 """
 
 from __future__ import annotations
@@ -14,15 +17,18 @@ from datetime import datetime, timedelta
 import structlog
 from msgspec.structs import replace
 
-from fhirbridge.core.facts import Source, Unmapped
-from fhirbridge.errors import EprRefused, SenderError
-from fhirbridge.fhir.capability import Capability
 from fhirbridge.core.effects import Kind
+from fhirbridge.core.facts import Source, Unmapped
+from fhirbridge.errors import EprBehind, EprRefused, SenderError
+from fhirbridge.fhir.capability import Capability
 from fhirbridge.fhir.content import content_of, dated, last_updated, read_anew, version_id
 from fhirbridge.fhir.validation import check
 from fhirbridge.ports import Arrival, Clock, Event, Resource, Store, Version
 from fhirbridge.service.measures import SKIPPED, UNREADABLE
 from fhirbridge.service.site import Site, said
+
+CATCHES_UP = timedelta(minutes=30)
+"""After so long an answer is taken for what it says, replica or not."""
 
 _TICK = timedelta(microseconds=1)
 _FIRST = frozenset({"", "0", "1"})
@@ -34,7 +40,8 @@ async def told_of(store: Store, site: Site, arrival: Arrival, clock: Clock) -> l
     """The versions that an event leads to; none when the service has no use for the resource, or it cannot be had.
 
     Raises:
-        EprUnavailable, EprError: the EPR cannot be asked at present; the event has to wait.
+        EprBehind: the EPR answered with less than it told of; the event has to wait until it has caught up.
+        EprUnavailable, EprError: the EPR cannot be asked at present; all events have to wait.
     """
     event = arrival.event
     if event.type not in site.mapping.resource_types:
@@ -57,29 +64,40 @@ async def looked_up(
 ) -> list[Version]:
     """The current version of a resource and those between it and what is kept; where it has gone, that it has.
 
+    Of what stands on the service's own worklist, every version there.
+
     `noticed` is when somebody told of it, or it was missed. `else_have` is what to believe, in addition to what the EPR
     says and instead of its having gone.
 
     Raises:
+        EprBehind: the answer is behind what was told, or kept, less than `CATCHES_UP` ago.
         EprRefused: the EPR does not let it be read.
         EprUnavailable, EprError: the EPR cannot be asked at present.
     """
-    Of what stands on the service's own worklist, every version there.
-
     reference = f"{event.type}/{event.id}"
+    if ours := await _on_worklist(store, site, reference):
+        return facts_in(site, ours, clock.now())
     kept = await store.last(site.epr.name, reference)
     current = await site.epr.read(reference)
     read = clock.now()
+    if not else_have and read - noticed < CATCHES_UP and _is_behind(event, current, kept, read):
+        raise EprBehind(f"{site.epr.name}: {event.type}: the EPR shows less than it told of; it is asked again")
     if current is None and not else_have:
         return await _erased(site, event, kept, noticed, read)
     found = list(else_have)
     if current is not None:
         found = [one for one in else_have if version_id(one) != version_id(current)]
-    if ours := await _on_worklist(store, site, reference):
-        return facts_in(site, ours, clock.now())
-        found += await _skipped(site, reference, current, kept)
+        found += await skipped(site, event, current, kept, patient=read - noticed < CATCHES_UP)
         found.append(as_known(site, current, kept, read))
     return facts_in(site, found, read)
+
+
+async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
+    """Every version of what stands on the service's own worklist: of that, the EPR cannot be asked."""
+    if reference.partition("/")[0] not in set(Kind):
+        return []
+    listed = await store.worklist.history(reference)
+    return [one.resource for one in listed if one.subject.epr == site.epr.name]
 
 
 def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[Version]:
@@ -92,14 +110,6 @@ def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[
         resource = dated(found, read)
         kind = str(resource.get("resourceType"))
         try:
-async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
-    """Every version of what stands on the service's own worklist: of that, the EPR cannot be asked."""
-    if reference.partition("/")[0] not in set(Kind):
-        return []
-    listed = await store.worklist.history(reference)
-    return [one.resource for one in listed if one.subject.epr == site.epr.name]
-
-
             check(resource)
             fact = site.mapping.fact(resource)
         except SenderError as flaw:
@@ -162,16 +172,38 @@ async def every_version(site: Site, reference: str) -> list[Resource]:
     return [current] if current else []
 
 
-async def _skipped(site: Site, reference: str, current: Resource, kept: Version | None) -> list[Resource]:
-    """The versions after the kept one and before the current, where the EPR still has them."""
+def _is_behind(event: Event, current: Resource | None, kept: Version | None, read: datetime) -> bool:
+    """Whether the EPR has told of more than it shows now, as far as its versions can be compared."""
+    if current is None:
+        young = kept is not None and not kept.fact.erased and read - kept.fact.known < CATCHES_UP
+        return not event.deleted and (kept is None or young)
+    told, shown = event.version, version_id(current)
+    if told.isdecimal() and shown.isdecimal():
+        return int(shown) < int(told)
+    return event.deleted and kept is not None and shown == kept.fact.source.version
+
+
+async def skipped(site: Site, told: Event, current: Resource, kept: Version | None, *, patient: bool) -> list[Resource]:
+    """The versions before the current one that may not be kept, where the EPR still has them.
+
+    They are looked for where versions lie between the kept and the current one, or where an event tells of an earlier
+    one than both: it may have been passed over when what follows it was kept.
+
+    Raises:
+        EprBehind: there is time to be `patient`, and the history does not have the current version yet, nor may others.
+    """
     version = version_id(current)
-    if kept is None:
-        follows = version in _FIRST
-    else:
-        follows = version in ("", kept.fact.source.version, _following(kept.fact.source.version))
-    if follows or not await _keeps_history(site, reference.partition("/")[0]):
+    last = kept.fact.source.version if kept is not None else ""
+    follows = version in _FIRST if kept is None else version in ("", last, _following(last))
+    late = (
+        told.version.isdecimal() and version.isdecimal() and int(told.version) < int(version) and told.version != last
+    )
+    if (follows and not late) or not await _keeps_history(site, told.type):
         return []
-    return [one for one in await site.epr.history(reference) if version_id(one) != version]
+    history = await site.epr.history(f"{told.type}/{told.id}")
+    if patient and all(version_id(one) != version for one in history):
+        raise EprBehind(f"{site.epr.name}: {told.type}: its history lacks what is current; it is asked again")
+    return [one for one in history if version_id(one) != version]
 
 
 async def _keeps_history(site: Site, kind: str) -> bool:
@@ -192,11 +224,12 @@ async def _erased(site: Site, event: Event, kept: Version | None, noticed: datet
     if last is None or last.fact.erased:
         return before
     fact = last.fact
+    deletion = event.version if event.deleted else ""
     gone = replace(
         fact,
         erased=True,
         known=max(noticed, fact.known + _TICK),
-        source=Source(fact.source.type, fact.source.id, event.version or _following(fact.source.version)),
+        source=Source(fact.source.type, fact.source.id, deletion or _following(fact.source.version)),
     )
     return [*before, Version(fact=gone, resource=last.resource)]
 
