@@ -11,6 +11,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from fhirbridge.adapters.memory_audit import MemoryAudit
+from fhirbridge.adapters.memory_copies import MemoryCopies
 from fhirbridge.adapters.memory_dispatches import MemoryDispatches
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
@@ -83,6 +84,7 @@ class MemoryStore:
         self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
         self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
+        self._copies = MemoryCopies(self.worklist, self._versions, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
         self.dispatches = MemoryDispatches(self.last, self._effects_of, self._tell)
 
@@ -105,6 +107,7 @@ class MemoryStore:
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
         news: set[Subject] = set()
+        self._copies.heard(epr, versions, now)
         for version in sorted(versions, key=lambda version: version.fact.known):
             fact = version.fact
             key = (epr, fact.source.type, fact.source.id, self._key(epr, version))
@@ -239,6 +242,8 @@ class MemoryStore:
             check_receipt(receipt)
             if receipt.row not in self._outbox and receipt.row not in self._settled:
                 raise Defect(f"receipts for outbox rows that do not exist: {[receipt.row]}")
+        settled = {one.row: self._outbox[one.row].delivery for one in receipts if one.row in self._outbox}
+        self._copies.delivered(receipts, settled, now)
         for receipt in sorted(receipts, key=lambda receipt: receipt.row):
             row = self._outbox.pop(receipt.row, None)
             if row is None:

@@ -9,6 +9,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from fhirbridge.errors import Overtaken
+from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.worklist import action_of, listed_id, numbered
 from fhirbridge.ports import Event, Listed, Placing, Subject, Wanted
 
@@ -39,8 +40,8 @@ class MemoryWorklist:
 
     async def read(self, reference: str) -> Listed | None:
         """The current version of `Type/id`."""
-        versions = self._versions.get(reference)
-        return self._shown(versions[-1]) if versions else None
+        found = self.current(reference)
+        return self._shown(found) if found else None
 
     async def history(self, reference: str) -> list[Listed]:
         """Every version of `Type/id`, oldest first."""
@@ -49,7 +50,8 @@ class MemoryWorklist:
 
     async def standing(self, subject: Subject) -> dict[str, Listed]:
         """Everything of a patient that is on the worklist, by identity."""
-        mine = [versions[-1] for versions in self._versions.values() if versions and versions[-1].subject == subject]
+        current = (versions[-1] for versions in self._versions.values() if versions)
+        mine = [one for one in current if one.subject == subject and one.way != COPY]
         return {one.identity: self._shown(one) for one in sorted(mine, key=lambda one: one.row)}
 
     async def place(self, subject: Subject, placings: Sequence[Placing], now: datetime) -> dict[str, Listed]:
@@ -61,7 +63,7 @@ class MemoryWorklist:
         before = {reference: list(versions) for reference, versions in self._versions.items()}
         try:
             for placing in placings:
-                self._put(subject, placing, now)
+                self.put(subject, placing, now)
         except Overtaken:
             self._versions = before
             raise
@@ -74,14 +76,15 @@ class MemoryWorklist:
             Overtaken: it is based on a version that is no longer current, or nothing is there.
         """
         before = await self.read(reference)
-        if before is None or placing.based_on < 1:
+        if before is None or before.way == COPY or placing.based_on < 1:
             raise Overtaken("nothing of that name is on the worklist: read it again")
-        after = self._put(before.subject, placing, now)
+        after = self.put(before.subject, placing, now)
         event = Event(type=after.resource["resourceType"], id=after.resource["id"], version=str(after.version))
         await self._accept(before.subject.epr, [event], now)
         return after
 
-    def _put(self, subject: Subject, placing: Placing, now: datetime) -> Listed:
+    def put(self, subject: Subject, placing: Placing, now: datetime) -> Listed:
+        """Add a version, and make it the current one; raises Overtaken when it is based on another."""
         reference = f"{placing.resource['resourceType']}/{listed_id(subject.epr, placing.identity)}"
         versions = self._versions.setdefault(reference, [])
         if placing.based_on != len(versions):
@@ -99,6 +102,11 @@ class MemoryWorklist:
         )
         versions.append(listed)
         return listed
+
+    def current(self, reference: str) -> Listed | None:
+        """The current version of `Type/id`, as it was put."""
+        versions = self._versions.get(reference)
+        return versions[-1] if versions else None
 
     def _shown(self, one: Listed) -> Listed:
         return replace(one, told=self._references(one.subject).get(one.notice, ""))

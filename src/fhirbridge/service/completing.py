@@ -7,6 +7,7 @@ that an EPR tells of.
 from __future__ import annotations
 
 from fhirbridge.errors import NotKnown, Overtaken
+from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.render.completing import Completion as Completion
 from fhirbridge.fhir.render.completing import completed
 from fhirbridge.ports import Clock, Listed, Placing, Store
@@ -26,7 +27,7 @@ async def complete(
         Overtaken: it was changed since that version; show it again.
     """
     listed = await store.worklist.read(reference)
-    if listed is None:
+    if listed is None or listed.way == COPY:
         raise NotKnown(f"{reference[:80]} is not on the worklist", place="reference", issue="not-found")
     if listed.version != version:
         raise Overtaken(f"{reference} was changed since version {version}: look at it again")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, select
 
-from fhirbridge.adapters.store import dispatches, inbox, outbox, schema, subjects
+from fhirbridge.adapters.store import copies, dispatches, inbox, outbox, schema, subjects
 from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.gaps import SqlGaps, open_at
@@ -98,6 +98,7 @@ class SqlStore:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
         async with self._database.writing() as connection:
             await inbox.close(connection, digested, now)
+            await copies.heard(connection, epr, versions, now)
             news = await inbox.add_versions(connection, epr, versions, now)
             await subjects.tell_news(connection, news, now)
 
@@ -194,6 +195,7 @@ class SqlStore:
     async def delivered(self, receipts: Sequence[Receipt], now: datetime) -> None:
         """Record what the EPR made of them; refused ones become dead letters."""
         async with self._database.writing() as connection:
+            await copies.delivered(connection, receipts, now)
             await outbox.settle(connection, receipts, now)
 
     async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:

@@ -19,6 +19,7 @@ from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.dialect import insert_into
 from fhirbridge.adapters.store.tables import worklist, written
 from fhirbridge.errors import Overtaken
+from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.worklist import action_of, listed_id, numbered
 from fhirbridge.ports import Event, Listed, Placing, Subject, Wanted
 
@@ -76,7 +77,7 @@ class SqlWorklist:
         """
         async with self._database.writing() as connection:
             for placing in placings:
-                await _put(connection, subject, placing, now)
+                await put(connection, subject, placing, now)
             return await _standing(connection, subject)
 
     async def complete(self, reference: str, placing: Placing, now: datetime) -> Listed:
@@ -88,10 +89,10 @@ class SqlWorklist:
         async with self._database.writing() as connection:
             query = _VERSIONS.where(worklist.c.current, *_is(reference))
             before = (await connection.execute(query)).mappings().one_or_none()
-            if before is None or placing.based_on < 1:
+            if before is None or before["way"] == COPY or placing.based_on < 1:
                 raise Overtaken(_OVERTAKEN)
             subject = Subject(before["epr"], before["patient"])
-            await _put(connection, subject, placing, now)
+            await put(connection, subject, placing, now)
             after = _listed((await connection.execute(query)).mappings().one())
             event = Event(type=before["type"], id=before["id"], version=str(after.version))
             await inbox.add(connection, [inbox.arrival_row(subject.epr, event, now)])
@@ -100,12 +101,20 @@ class SqlWorklist:
 
 async def _standing(connection: AsyncConnection, subject: Subject) -> dict[str, Listed]:
     query = _VERSIONS.where(
-        worklist.c.current, worklist.c.epr == subject.epr, worklist.c.patient == subject.patient
+        worklist.c.current,
+        worklist.c.epr == subject.epr,
+        worklist.c.patient == subject.patient,
+        worklist.c.way != COPY,
     ).order_by(worklist.c.row)
     return {row["identity"]: _listed(row) for row in (await connection.execute(query)).mappings()}
 
 
-async def _put(connection: AsyncConnection, subject: Subject, placing: Placing, now: datetime) -> None:
+async def put(connection: AsyncConnection, subject: Subject, placing: Placing, now: datetime) -> None:
+    """Add a version, and make it the current one.
+
+    Raises:
+        Overtaken: it is based on a version that is no longer current.
+    """
     reference = f"{placing.resource['resourceType']}/{listed_id(subject.epr, placing.identity)}"
     if placing.based_on:
         moved = await connection.execute(
