@@ -31,6 +31,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "Communication": ("status",),
     "Condition": ("subject",),
     "Consent": ("status", "scope", "category"),
+    "DocumentReference": ("status", "content"),
     "Encounter": ("status", "class"),
     "EpisodeOfCare": ("status", "patient"),
     "Flag": ("status", "code", "subject"),
@@ -74,6 +75,10 @@ class MemoryEpr:
         kinds = [{"type": kind, "updateCreate": True, "conditionalCreate": True} for kind in _REQUIRED]
         rest = {"mode": "server", "resource": kinds, "interaction": [{"code": "transaction"}]}
         return {"resourceType": "CapabilityStatement", "status": "active", "fhirVersion": "4.0.1", "rest": [rest]}
+
+    def contents(self) -> list[Resource]:
+        """The current version of everything, in the order in which it was first written."""
+        return [copy.deepcopy(versions[-1]) for versions in self._versions.values() if versions and versions[-1]]
 
     async def read(self, reference: str) -> Resource | None:
         """The current version of `Type/id`; None when deleted or unknown."""
@@ -321,3 +326,4 @@ _PARAMETERS: Mapping[str, Callable[[Resource, Sequence[str]], bool]] = {
     "criteria": lambda one, values: one.get("criteria") in values,
     "url": lambda one, values: one.get("channel", {}).get("endpoint") in values,
 }
+    "target": lambda one, values: any(target.get("reference") in values for target in one.get("target", [])),

@@ -125,7 +125,7 @@ class _Planning:
         self._tell(row, before, after)
 
     def _is_kept(self, outgoing: Outgoing) -> bool:
-        if outgoing.identity in self._standing:
+        if outgoing.identity in self._standing or outgoing.identity in self._stands:
             return True
         writing = self._ways[outgoing.type]
         return outgoing.verb == "create" and not (writing.way is Way.NATIVE and writing.changeable)

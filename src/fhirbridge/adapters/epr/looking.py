@@ -83,6 +83,8 @@ class Look:
         codes = {code for delivery in wave if (code := write_code(delivery.outgoing.provenance))}
         if not codes or self.provenance is None:
             return set()
+        if self.provenance.once is Once.CHOSEN_ID and not self._capability.offer("Provenance").can("search-type"):
+            return {code for code in codes if await self._server.read(f"Provenance/{code}") is not None}
         if self.provenance.once is Once.CHOSEN_ID:
             queries = [{"_id": ",".join(sorted(codes))}]
         elif self.provenance.by == "_tag":
