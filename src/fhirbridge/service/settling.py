@@ -11,9 +11,22 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from fhirbridge.core.bereavement import tidings
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Create, Decision, Obligation, Withdraw, Write
-from fhirbridge.core.effects import NOTHING, AnyEffect, Migrated, Own, Started, Withdrawal, Withdrawn, fold
+from fhirbridge.core.effects import (
+    NOTHING,
+    AnyEffect,
+    Key,
+    Kind,
+    Migrated,
+    Own,
+    Started,
+    Unaddressed,
+    Withdrawal,
+    Withdrawn,
+    fold,
+)
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
@@ -26,6 +39,7 @@ from fhirbridge.errors import Defect
 from fhirbridge.fhir.directory import record_holders
 from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Known, Outgoing
+from fhirbridge.service.addressing import addressed
 from fhirbridge.service.assigning import parts, uncovered
 from fhirbridge.service.site import Policies
 
@@ -105,13 +119,17 @@ def settle_on(
         for _ in range(MOST_ROUNDS):
             mine = part.under(own, record)
             decision = decide(pack, record, mine, now, cases=part.cases, starts=part.starts, gaps=gaps, memory=memory)
+            if owed := tuple(tidings(pack, record, own)):
+                decision = replace(decision, obligations=(*decision.obligations, *owed))
             writes = tuple(_superseding(write, migrating) for write in reconcile(decision, mine, record))
-            new = tuple(effect for effect in effects_of(decision, writes, now) if not _noted(effect, own))
+            setting = _Setting(site, (pack,), record, own, moved, now)
+            done = effects_of(decision, writes, now, setting.address)
+            new = (*(effect for effect in done if not _noted(effect, own)), *setting.address_again(mine))
             if not writes and not new:
                 break
             own = fold(new, onto=own)
             effects += new
-            setting = _Setting(site, (pack,), record, own, moved, now)
+            setting = replace(setting, own=own)
             outgoing += (render(write, _rendering(setting, write)) for write in writes)
             created += (write.obligation for write in writes if isinstance(write, Create))
         else:
@@ -170,22 +188,48 @@ class _Setting(Struct, frozen=True):
     moved: Mapping[str, str]
     now: datetime
 
+    def address(self, obligation: Obligation) -> tuple[AnyEffect, ...]:
+        """What becomes of a new Communication."""
+        return self._addressed(obligation.identity, obligation.key)
+
+    def address_again(self, own: Own) -> tuple[AnyEffect, ...]:
+        """Recipients found by now for Communications that had none."""
+        waiting = (thing for thing in own.things.values() if thing.unaddressed is not None and thing.open)
+        found = (self._addressed(thing.identity, thing.key) for thing in waiting)
+        return tuple(each for effects in found for each in effects if not self._is_known(each))
+
+    def _addressed(self, identity: str, key: Key) -> tuple[AnyEffect, ...]:
+        contacts = _rendering_of(self, key).contacts(key.role, key.patient)
+        return addressed(identity, key.role, contacts, self.site.addressing, self.now)
+
+    def _is_known(self, effect: AnyEffect) -> bool:
+        before = self.own.things[effect.identity].unaddressed
+        return isinstance(effect, Unaddressed) and before is not None and effect.why == before.why
+
 
 def _rendering(setting: _Setting, write: Write) -> Rendering:
-    site, record = setting.site, setting.record
     key = write.obligation.key if isinstance(write, Create) else write.thing.key
+    identity = write.obligation.identity if isinstance(write, Create) else write.thing.identity
+    thing = setting.own.things.get(identity)
+    waits = thing is not None and thing.sent is None and key.kind is Kind.COMMUNICATION
+    return replace(_rendering_of(setting, key), handed_over=not waits)
+
+
+def _rendering_of(setting: _Setting, key: Key) -> Rendering:
+    site, record = setting.site, setting.record
     case = next((case for case in record.cases if case.id == key.case), None)
     referred = [record.referrals[name] for name in (case.referrals if case else ()) if name in record.referrals]
+    person = record.person
     return Rendering(
         now=setting.now,
         calendar=site.calendar,
         directory=site.directory,
         services=case.services if case else (),
-        holders=record_holders(record.person, next(iter(referred), None), _team(record)),
+        holders=record_holders(person, next(iter(referred), None), _team(record)),
+        practice=(person.practice if person else None) or "",
         runs=setting.own.runs,
         moved=setting.moved,
         rows={step.id: step.row for pack in setting.packs for pathway in pack.pathways for step in pathway.steps},
-        handed_over=True,
     )
 
 

@@ -16,6 +16,7 @@ from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.letters import Stationery
 from fhirbridge.ports import Epr, Subject
+from fhirbridge.service.addressing import Addressing
 from fhirbridge.service.assigning import Assigned, Assignment, Editions, no_editions
 
 _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
@@ -35,6 +36,11 @@ class Policies(Assigned, Protocol):
         """Who stands behind the roles."""
         ...
 
+    @property
+    def addressing(self) -> Addressing | None:
+        """How they are reached; None where every Communication counts as handed over when it is decided."""
+        ...
+
 
 class Site(Struct, frozen=True, kw_only=True):
     """An EPR with everything that decides how its patients are treated.
@@ -51,6 +57,7 @@ class Site(Struct, frozen=True, kw_only=True):
     packs: tuple[Pack, ...]
     calendar: Calendar = Calendar()
     directory: Directory = Directory()
+    addressing: Addressing | None = None
     assignments: tuple[Assignment, ...] = ()
     editions: Editions = no_editions
     trust_payload: bool = False

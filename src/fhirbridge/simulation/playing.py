@@ -39,6 +39,11 @@ class DryRun(Struct, frozen=True, kw_only=True):
     assignments: tuple[Assignment, ...] = ()
     editions: Editions = no_editions
 
+    @property
+    def addressing(self) -> None:
+        """Every recipient counts as reached when it is decided."""
+        return
+
 
 class Written(Struct, frozen=True, kw_only=True):
     """One write: when, about whom (`Patient/id`), the resource as it is after it, and its Provenance.
