@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -198,11 +199,12 @@ class Settings(BaseSettings):
     """All settings of one service. Durations are in seconds.
 
     `overrides` gives, for each pack, new values of its settings. `risk_when_unrecorded` is what silence about risk
-    means in this service. `services` assigns packs to the services: the first that matches a case applies, and `packs`
-    is not used then. An EPR with packs of its own keeps to those. `pack_archive` is a folder with older versions of
-    packs, NAME@VERSION.yaml, which running pathways stay with. `access` says who may look; nobody may by default.
-    Without `letters` nothing goes out as a letter, but as its words alone. `public_url` is where EPRs reach it; by
-    default the host and port it listens on.
+    means in this service. Nothing is begun because of what happened before `follow_from`, an instant with an
+    offset: give it where the EPR has a past that others have dealt with. `services` assigns packs to the services:
+    the first that matches a case applies, and `packs` is not used then. An EPR with packs of its own keeps to
+    those. `pack_archive` is a folder with older versions of packs, NAME@VERSION.yaml, which running pathways stay
+    with. `access` says who may look; nobody may by default. Without `letters` nothing goes out as a letter, but as
+    its words alone. `public_url` is where EPRs reach it; by default the host and port it listens on.
     """
 
     model_config = SettingsConfigDict(
@@ -221,6 +223,7 @@ class Settings(BaseSettings):
     letters: LetterSettings | None = None
     overrides: Overrides = {}
     risk_when_unrecorded: Risk = "unknown"
+    follow_from: AwareDatetime | None = None
     zone: str = "Europe/London"
     holidays: str = "ENG"
     lease: float = Field(default=60.0, gt=0)

@@ -119,6 +119,8 @@ class Pack(Struct, frozen=True, dict=True):
     risk_when_unrecorded: str = "unknown"
     late: float = 4 * 3600
     """Seconds after which clocks run from when a thing became known."""
+    follow_from: datetime | None = None
+    """Nothing is begun because of what happened before; None where everything counts."""
 
     @cached_property
     def in_spell(self) -> tuple[Pathway, ...]:

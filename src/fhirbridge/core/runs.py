@@ -155,8 +155,23 @@ class Runs:
         """Whether it belongs to this edition of the pack: it was started with it, follows what was, or is new."""
         started = self.own.runs.get(run.identity)
         if started is None:
-            return self._starts or follows
+            return (self._starts or follows) and not self._is_past(run)
         return self.pack.is_edition(started)
+
+    def _is_past(self, run: Run) -> bool:
+        """Whether it is about something that was over before the pack is followed, whenever that became known.
+
+        Of several lapses in a row, the last one counts. What goes on is not over, however long ago it began.
+        """
+        begins, scope = self.pack.follow_from, run.scope
+        if begins is None:
+            return False
+        cited = {source for reason in run.because for source in reason.sources}
+        lapses = (*scope.streak, *scope.lapses)
+        if any(lapse.visit.source in cited for lapse in lapses):
+            return max(lapse.at for lapse in lapses) < begins
+        over = scope.ended or scope.ending
+        return over is not None and over.at < begins
 
     def _ended(self, pathway: Pathway, scene: Scene) -> Ending | None:
         """The end of the signal it is about, or what the pathway itself says ends its runs, if that has come."""

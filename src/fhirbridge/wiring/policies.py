@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import holidays
+from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Started
@@ -42,12 +43,13 @@ def calendar_of(zone: str, region: str) -> Calendar:
 
 def pack_of(name: str, settings: Settings, calendar: Calendar) -> Pack:
     """The pack of that name or path, with the settings of this service."""
-    return load_pack(
+    pack = load_pack(
         name,
         overrides=settings.overrides.get(name, {}),
         calendar=calendar,
         risk_when_unrecorded=settings.risk_when_unrecorded,
     )
+    return replace(pack, follow_from=settings.follow_from)
 
 
 def assignments_of(settings: Settings, calendar: Calendar, *, only: str | None = None) -> tuple[Assignment, ...]:
@@ -81,7 +83,10 @@ def _assigned(
     risk = service.risk_when_unrecorded or settings.risk_when_unrecorded
     key = repr((name, sorted(overrides.items()), risk))
     try:
-        pack = compiled.get(key) or load_pack(name, overrides=overrides, calendar=calendar, risk_when_unrecorded=risk)
+        pack = compiled.get(key) or replace(
+            load_pack(name, overrides=overrides, calendar=calendar, risk_when_unrecorded=risk),
+            follow_from=settings.follow_from,
+        )
     except ConfigurationError as error:
         place = f"services.{service.name}.{'overrides' if overrides else 'packs'}"
         raise ConfigurationError(error.message, place=place) from error
