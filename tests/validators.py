@@ -88,6 +88,12 @@ def profiles() -> Validator:
     statuses = next(codes for name, codes in SHAPES["Task"].codes if name == "status")
     config.terminology.code_systems[incomplete] = sorted(statuses)
     config.terminology.code_systems[POINT_STATES] = list(POINT_CODES)
+    # Its sections of a Composition have no text, which R4 gives them.
+    composition = r4_resource_def("Composition")
+    assert composition is not None
+    sections = composition.elements["section"].children
+    assert sections is not None
+    sections.setdefault("text", composition.elements["text"])
     return Validator(config)
 
 

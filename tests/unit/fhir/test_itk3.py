@@ -28,7 +28,7 @@ from fhirbridge.fhir.practice_address import identity_of
 from fhirbridge.fhir.stu3 import FHIR, from_xml, to_xml
 from tests.servers.practice import answer
 
-GOLDEN = Path(__file__).parent / "golden" / "itk3-send-document.xml"
+GOLDEN = Path(__file__).parent / "messages" / "send-document.xml"
 KEY = "2e1d8e73-5a64-4f1d-8c2a-3b5c7e7a9b02"
 SENDER = Sender(ods="X26", name="Test Trust & Co", telephone="01632 960001", mailbox="X26ABC1")
 PATIENT: dict[str, Any] = {
@@ -52,7 +52,7 @@ def test_what_is_sent_follows_every_published_rule() -> None:
 
 def test_the_bytes_are_stable() -> None:
     made = to_xml(message(DOCUMENT, SENDER))
-    assert made == GOLDEN.read_bytes(), "if the change is meant, write the golden file anew and read the difference"
+    assert made == GOLDEN.read_bytes(), "if the change is meant, write the file anew and read the difference"
 
 
 def resources(value: Any) -> list[dict[str, Any]]:
