@@ -11,7 +11,7 @@ channel itself sees to it that nothing arrives twice. All instants are UTC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -68,6 +68,8 @@ class Channel(Protocol):
     name: str
     awaits: Stage
     """The stage that settles a dispatch of this channel."""
+    every: timedelta
+    """How often it is asked for reports at most."""
 
     def destination(self, dispatch: Dispatch) -> str:
         """What fails and recovers as one: a dispatch waits while its destination is left alone."""

@@ -15,4 +15,6 @@ WRITES = Counter("fhirbridge_writes_total", "Writes decided", ["epr", "type", "v
 DELIVERED = Counter("fhirbridge_deliveries_total", "Outbox rows the EPR accepted", ["epr"])
 DEAD_LETTERS = Counter("fhirbridge_dead_letters_total", "Outbox rows the EPR refused for good", ["epr"])
 LETTERS = Counter("fhirbridge_letters_total", "Letters written, or not", ["action", "what"])
+DISPATCHED = Counter("fhirbridge_dispatches_total", "Messages that a channel took over, or refused", ["channel", "what"])
+REPORTS = Counter("fhirbridge_reports_total", "What channels and receivers reported of messages", ["channel", "report"])
 FAILURES = Counter("fhirbridge_failures_total", "What went wrong in the background", ["doing", "error"])

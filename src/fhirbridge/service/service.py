@@ -1,4 +1,6 @@
-"""The service in four sentences: ingest a notification, digest the inbox, advance who is due, deliver the outbox."""
+"""The service in five sentences: ingest a notification, digest the inbox, advance who is due, deliver the outbox, send
+through channels.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,14 @@ import structlog
 
 from fhirbridge.errors import EprError, EprUnavailable, NotKnown
 from fhirbridge.fhir.notification import Notification
-from fhirbridge.ports import Clock, Queue, Store, Subject
+from fhirbridge.ports import Channel, Clock, Queue, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.advancing import advance
 from fhirbridge.service.delivering import deliver
 from fhirbridge.service.intake import digest, ingest
 from fhirbridge.service.measures import EVENTS, FAILURES
 from fhirbridge.service.pauses import Pauses
+from fhirbridge.service.sending import Sending
 from fhirbridge.service.site import Site, said, shown
 
 BATCH = 200
@@ -26,10 +29,13 @@ _log = structlog.get_logger(__name__)
 class Service:
     """Everything the service does, over one store and the EPRs of `sites` (by name). Belongs to one event loop."""
 
-    def __init__(self, store: Store, sites: Mapping[str, Site], clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sites: Mapping[str, Site], clock: Clock, channels: Mapping[str, Channel] | None = None
+    ) -> None:
         self.store = store
         self.sites = sites
         self.clock = clock
+        self.sending = Sending(store, channels or {}, clock)
         self._pauses = Pauses()
 
     async def ingest(self, epr: str, notification: Notification) -> int:
@@ -71,18 +77,20 @@ class Service:
         return len(events)
 
     async def work_through(self) -> bool:
-        """One turn of the embedded service: digest, advance, deliver. Whether there may be more of it."""
+        """One turn of the embedded service: digest, advance, deliver, send. Whether there may be more of it."""
         digested = await self.digest()
         advanced = await self.advance(await self.due())
         delivered = await self.deliver()
-        return bool(digested) or advanced > 0 or delivered > 0
+        sent = await self.sending.turn()
+        return bool(digested) or advanced > 0 or delivered > 0 or sent
 
     async def take_in(self, queue: Queue) -> bool:
-        """One turn of a service that leaves the work to workers: digest, and wake them."""
+        """One turn of a service that leaves the work to workers: digest, and wake them; and send what waits."""
         subjects = await self.digest()
         if subjects:
             await queue.wake(sorted(subjects, key=lambda subject: (subject.epr, subject.patient)))
-        return bool(subjects)
+        sent = await self.sending.turn()
+        return bool(subjects) or sent
 
     async def work_on(self, subjects: Iterable[Subject]) -> None:
         """What a worker does with the patients it was woken for."""
