@@ -439,6 +439,10 @@ class Kept(Protocol):
         """
         ...
 
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
+        """How many of these versions are not kept; of those without an id, how many say something new."""
+        ...
+
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
         """Patients of this EPR about whom anything is kept, as `Patient/id` in order, those past `after`."""
         ...

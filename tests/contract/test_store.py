@@ -281,6 +281,21 @@ async def test_a_changed_mapping_changes_when_it_took_place(store: Store) -> Non
     assert await store.kept.expected("epr", "Appointment", start=start, end=end) == {"a"}
 
 
+async def test_how_much_of_it_is_not_kept_yet(store: Store) -> None:
+    def said(status: str, minutes: int) -> Version:
+        known = NOON + timedelta(minutes=minutes)
+        version = appointment("c", "", known=known)
+        version.resource.update(status=status, meta={"lastUpdated": known.isoformat()})
+        return version
+
+    await store.keep("epr", [appointment("a"), said("noshow", 0)], [], NOON)
+    assert await store.kept.unknown("epr", [appointment("a"), appointment("a", "2"), appointment("b")]) == 2
+    assert await store.kept.unknown("epr", [appointment("b"), appointment("b")]) == 1
+    assert await store.kept.unknown("epr", [said("noshow", 1), said("fulfilled", 2), said("noshow", 3)]) == 2
+    assert await store.kept.unknown("other", [appointment("a")]) == 1
+    assert await store.kept.unknown("epr", []) == 0
+
+
 async def test_the_patients_of_an_epr_in_order(store: Store) -> None:
     await store.keep("epr", [appointment("a"), appointment("b", patient=BOB.patient)], [], NOON)
     await store.keep("other", [appointment("c", patient="Patient/cid")], [], NOON)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from fhirbridge.adapters.store.kept import is_expected
+from fhirbridge.adapters.store.kept import Named, is_expected, new_among
 from fhirbridge.ports import Version
 
 Versions = Mapping[tuple[str, str, str, str], Version]
@@ -28,6 +28,14 @@ class MemoryKept:
         """Ids of resources that, as last known, are there and took place from `start` to before `end`."""
         last = self._last(epr, resource_type)
         return {identity for identity, one in last.items() if is_expected(one.fact, start, end, patient)}
+
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
+        """How many of these versions are not kept; of those without an id, how many say something new."""
+        kept: Named = {}
+        for (of, kind, identity, key), version in self._versions.items():
+            if of == epr:
+                kept.setdefault((kind, identity), []).append((version.fact.known, key))
+        return len(new_among(versions, kept))
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
         """Patients of this EPR about whom anything is kept, in order, those past `after`."""

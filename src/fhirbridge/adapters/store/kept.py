@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store.database import Database
-from fhirbridge.adapters.store.tables import subjects, versions
+from fhirbridge.adapters.store.tables import subjects
+from fhirbridge.adapters.store.tables import versions as table
+from fhirbridge.adapters.store.version_key import is_by_content, key_among, version_key
 from fhirbridge.core.facts import AnyFact, Appointment, Encounter, Episode, Fact, Message, Task
 from fhirbridge.ports import Version
 
@@ -43,6 +45,25 @@ def is_expected(fact: Fact, start: datetime | None, end: datetime | None, patien
     return when is not None and (start is None or when >= start) and (end is None or when < end)
 
 
+Named = dict[tuple[str, str], list[tuple[datetime, str]]]
+"""By type and id, when the versions of a resource became known and their keys, in the order they were kept."""
+
+
+def new_among(versions: Sequence[Version], kept: Named) -> list[Version]:
+    """Those of the versions that say something new, each once; `kept` grows by them."""
+    new = []
+    for version in sorted(versions, key=lambda version: version.fact.known):
+        fact = version.fact
+        before = kept.setdefault((fact.source.type, fact.source.id), [])
+        key = version_key(version)
+        if is_by_content(key):
+            key = key_among(before, fact.known, key)
+        if key and all(key != other for _, other in before):
+            before.append((fact.known, key))
+            new.append(version)
+    return new
+
+
 class SqlKept:
     """What is kept, from the tables of the store."""
 
@@ -55,9 +76,9 @@ class SqlKept:
         async with self._database.reading() as connection:
             for some in _batches(sorted(ids)):
                 query = (
-                    select(versions.c.id, versions.c.fact, versions.c.resource)
-                    .where(versions.c.epr == epr, versions.c.type == resource_type, versions.c.id.in_(some))
-                    .order_by(versions.c.known, versions.c.row)
+                    select(table.c.id, table.c.fact, table.c.resource)
+                    .where(table.c.epr == epr, table.c.type == resource_type, table.c.id.in_(some))
+                    .order_by(table.c.known, table.c.row)
                 )
                 last = {row.id: row for row in await connection.execute(query)}
                 for identity, row in last.items():
@@ -68,19 +89,30 @@ class SqlKept:
         self, epr: str, resource_type: str, *, start: datetime | None, end: datetime | None, patient: str = ""
     ) -> set[str]:
         """Ids of resources that, as last known, are there and took place from `start` to before `end`."""
-        candidates = select(versions.c.id).where(versions.c.epr == epr, versions.c.type == resource_type).distinct()
+        candidates = select(table.c.id).where(table.c.epr == epr, table.c.type == resource_type).distinct()
         if patient:
-            candidates = candidates.where(versions.c.patient == patient)
+            candidates = candidates.where(table.c.patient == patient)
         if start is not None:
-            candidates = candidates.where(versions.c.happens >= start)
+            candidates = candidates.where(table.c.happens >= start)
         if end is not None:
-            candidates = candidates.where(versions.c.happens < end)
+            candidates = candidates.where(table.c.happens < end)
         async with self._database.reading() as connection:
             ids = list((await connection.execute(candidates)).scalars())
             facts: dict[str, AnyFact] = {}
             for some in _batches(ids):
                 facts |= await _last_facts(connection, epr, resource_type, some)
         return {identity for identity, fact in facts.items() if is_expected(fact, start, end, patient)}
+
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
+        """How many of these versions are not kept; of those without an id, how many say something new."""
+        about: Named = {(one.fact.source.type, one.fact.source.id): [] for one in versions}
+        async with self._database.reading() as connection:
+            for some in _batches(sorted(about)):
+                rows = select(table.c.type, table.c.id, table.c.known, table.c.version).order_by(table.c.row)
+                these = tuple_(table.c.type, table.c.id).in_(some)
+                for kind, identity, known, version in await connection.execute(rows.where(table.c.epr == epr, these)):
+                    about[kind, identity].append((known, version))
+        return len(new_among(versions, about))
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
         """Patients of this EPR about whom anything is kept, in order, those past `after`."""
@@ -98,9 +130,9 @@ async def _last_facts(
     connection: AsyncConnection, epr: str, resource_type: str, ids: Sequence[str]
 ) -> dict[str, AnyFact]:
     query = (
-        select(versions.c.id, versions.c.fact)
-        .where(versions.c.epr == epr, versions.c.type == resource_type, versions.c.id.in_(ids))
-        .order_by(versions.c.known, versions.c.row)
+        select(table.c.id, table.c.fact)
+        .where(table.c.epr == epr, table.c.type == resource_type, table.c.id.in_(ids))
+        .order_by(table.c.known, table.c.row)
     )
     last = {row.id: row.fact for row in await connection.execute(query)}
     return {identity: _FACT.decode(fact) for identity, fact in last.items()}
