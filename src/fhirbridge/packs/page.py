@@ -107,8 +107,8 @@ def describe(pack: PackFile) -> PackPage:
     )
 
 
-def html(page: PackPage) -> str:
-    """The page as one self-contained HTML file."""
+def html(page: PackPage, *, back: str = "") -> str:
+    """The page as one self-contained HTML file; `back`, if given, is where it leads back to."""
     here = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -116,7 +116,7 @@ def html(page: PackPage) -> str:
     environment.filters["capital"] = capital
     environment.tests["joined"] = _is_joined
     environment.globals["drawing"] = _drawing
-    return environment.get_template("page.html.jinja").render(page=page)
+    return environment.get_template("page.html.jinja").render(page=page, back=back)
 
 
 def capital(text: str) -> str:

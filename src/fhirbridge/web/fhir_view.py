@@ -23,6 +23,8 @@ from fhirbridge.access import Gate, Viewer
 from fhirbridge.errors import NotAllowed, NotKnown
 from fhirbridge.fhir import view
 from fhirbridge.fhir.audit_event import Did
+from fhirbridge.fhir.capability import Way
+from fhirbridge.fhir.copies import COPY
 from fhirbridge.ports import Listed, Resource, Subject, Wanted
 from fhirbridge.web.outcomes import FHIR_JSON
 from fhirbridge.web.searching import PAGE, Patients, Search, search
@@ -32,6 +34,7 @@ from fhirbridge.wiring.service import Runtime
 _JSON = ("application/fhir+json", "application/json", "text/json", "json", "application/*", "*/*")
 _VERSIONS = ("4.0", "4.0.1")
 _OF_ONE_PATIENT = 10_000
+_AS_ITSELF = (COPY, Way.NATIVE)
 
 
 class _TypeName(Convertor[str]):
@@ -206,7 +209,7 @@ class View:
         """For what stands in the EPR as itself, its reference there and the one it has here; and those of all else."""
         wanted = Wanted(eprs=(subject.epr,), patients=(subject.patient,))
         mine = await self._worklist.search(wanted, limit=_OF_ONE_PATIENT)
-        there = {one.told: one.reference for one in mine if one.told and one.way == "native"}
+        there = {one.told: one.reference for one in mine if one.told and one.way in _AS_ITSELF}
         return {one.reference: one.reference for one in mine} | there
 
     async def _as_is(self, request: Request, listed: Listed) -> Response:

@@ -1,4 +1,4 @@
-"""What operations ask: is it alive, is it ready and if not what is missing, what does it count. And where to look."""
+"""What operations ask: is it alive, is it ready and if not what is missing, what does it count."""
 
 from __future__ import annotations
 
@@ -6,36 +6,15 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from fhirbridge import __version__
 from fhirbridge.errors import FhirbridgeError
 from fhirbridge.wiring.service import Runtime
 
-_PAGE = """<!doctype html>
-<html lang="en-GB">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>fhirbridge</title></head>
-<body>
-<h1>fhirbridge {version}</h1>
-<p>This service watches an EPR for missed appointments and ending care, and writes what the policy asks for back into
-the EPR. Look there for its Tasks, Communications, Flags and CarePlans.</p>
-<ul>
-<li><a href="readyz">Is it ready?</a></li>
-<li><a href="metrics">What it counts</a></li>
-</ul>
-</body>
-</html>
-"""
-
-
 def router(runtime: Runtime) -> APIRouter:
-    """`/`, `/livez`, `/readyz` and `/metrics` of one service."""
+    """`/livez`, `/readyz` and `/metrics` of one service."""
     routes = APIRouter()
-
-    @routes.get("/", response_class=HTMLResponse, include_in_schema=False)
-    async def root() -> str:
-        return _PAGE.format(version=__version__)
 
     @routes.get("/livez")
     async def livez() -> dict[str, str]:

@@ -14,8 +14,10 @@ from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.errors import StoreUnavailable
-from fhirbridge.fhir.canonical import ACTION, OBLIGATION
+from fhirbridge.fhir.canonical import ACTION, NHS_NUMBER, OBLIGATION, SIGNAL
+from fhirbridge.fhir.capability import Way
 from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.fhir.notification import Event, Notification
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Placing, Resource, Subject
 from fhirbridge.service import Service, Site
@@ -55,12 +57,19 @@ class BrokenAudit(MemoryAudit):
 class Stage:
     """One service with its doubles; `http` asks it as a browser or a client would."""
 
-    def __init__(self, tmp_path: Path, *eprs: str, access: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        *eprs: str,
+        access: dict[str, Any] | None = None,
+        writes: dict[str, Way] | None = None,
+    ) -> None:
         self.clock = Clock()
         self.store = MemoryStore()
         self.eprs = {name: MemoryEpr(name, self.clock) for name in eprs or ("main",)}
         sites = {
-            name: Site(epr=epr, mapping=MAPPING, packs=(PACK,), calendar=CALENDAR) for name, epr in self.eprs.items()
+            name: Site(epr=epr, mapping=MAPPING, packs=(PACK,), calendar=CALENDAR, writes=writes or {})
+            for name, epr in self.eprs.items()
         }
         self.settings = Settings.model_construct(
             eprs={name: EprSettings(base_url=HttpUrl(f"https://{name}.example/fhir/")) for name in sites},
@@ -81,15 +90,21 @@ class Stage:
         transport = httpx.ASGITransport(app=self.app, client=("192.0.2.7", 4321))
         self.http = httpx.AsyncClient(transport=transport, base_url="https://bridge.example")
 
+    def subject(self, patient: str, epr: str = "main") -> Subject:
+        return Subject(epr, f"Patient/{patient}")
+
     @staticmethod
     def _access(tmp_path: Path) -> dict[str, Any]:
         file = tmp_path / "token"
         file.write_text(f"{TOKEN}\n")
         narrow = tmp_path / "narrow"
         narrow.write_text(NARROW)
+        session_key = tmp_path / "session-key"
+        session_key.write_bytes(b"k" * 32)
         kept = hashed(PASSWORD, b"0123456789abcdef", n=2**10)
         return {
             "systems": {"reporting": {"token_file": file}, "narrow": {"token_file": narrow, "eprs": ["other"]}},
+            "session_key_file": session_key,
             "people": {"a.nwosu": {"name": "Amara Nwosu", "role": "Team manager", "password": kept}},
         }
 
@@ -128,4 +143,75 @@ def provenance(target: str) -> Resource:
         "recorded": "2026-03-02T12:00:00Z",
         "agent": [{"who": {"display": "fhirbridge"}}],
         "reason": [{"text": "Asked for by rdash-5.1.1-contact."}],
+    }
+
+
+async def enter(stage: Stage, *resources: Resource, epr: str = "main") -> None:
+    """Staff write into the EPR, it notifies, and the service works until it has nothing more to do."""
+    for resource in resources:
+        stored = await stage.eprs[epr].update(resource)
+        event = Event(type=stored["resourceType"], id=stored["id"])
+        await stage.runtime.service.ingest(epr, Notification(events=(event,)))
+    await settle(stage)
+
+
+async def settle(stage: Stage) -> None:
+    """Let the service work until it has nothing more to do at this instant."""
+    for _ in range(50):
+        if not await stage.runtime.service.work_through():
+            return
+    raise AssertionError("the service does not come to rest")
+
+
+async def two_misses(stage: Stage, identity: str = "p1", *, shares: bool = True) -> None:
+    """Somebody in receipt of services and without risk misses two appointments in a row."""
+    subject = {"reference": f"Patient/{identity}"}
+    signals = ["risk-none"] + ([] if shares else ["sharing-refused"])
+    flags = [
+        {
+            "resourceType": "Flag",
+            "id": f"{identity}-{code}",
+            "status": "active",
+            "subject": subject,
+            "period": {"start": "2026-01-05"},
+            "code": {"coding": [{"system": SIGNAL, "code": code}]},
+        }
+        for code in signals
+    ]
+    await enter(
+        stage,
+        {
+            "resourceType": "Patient",
+            "id": identity,
+            "name": [{"given": ["Amina"], "family": "Okafor <b>"}],
+            "identifier": [{"system": NHS_NUMBER, "value": "9990126704"}],
+            "birthDate": "1980-01-01",
+        },
+        {
+            "resourceType": "EpisodeOfCare",
+            "id": f"{identity}-e",
+            "status": "active",
+            "patient": subject,
+            "period": {"start": "2026-01-05"},
+        },
+        *flags,
+        *(_appointment(identity, *told) for told in _APPOINTMENTS),
+    )
+
+
+_APPOINTMENTS = (
+    ("2026-02-02T10:00:00Z", "fulfilled"),
+    ("2026-02-23T10:00:00Z", "noshow"),
+    ("2026-03-02T10:00:00Z", "noshow"),
+)
+
+
+def _appointment(identity: str, start: str, status: str) -> Resource:
+    return {
+        "resourceType": "Appointment",
+        "id": f"{identity}-{start[5:10]}",
+        "status": status,
+        "start": start,
+        "end": start.replace("10:00", "10:50"),
+        "participant": [{"actor": {"reference": f"Patient/{identity}"}, "status": "accepted"}],
     }
