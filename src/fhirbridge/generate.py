@@ -24,6 +24,7 @@ from fhirbridge.fhir.profiles import requirements_of_an_epr, structure_definitio
 from fhirbridge.fhir.profiles.page import page
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.terminology import terminology
+from fhirbridge.fhir.topics import topics
 from fhirbridge.packs.loading import pack_path, read_pack, shipped_packs
 from fhirbridge.packs.schema import schema
 from fhirbridge.shipped import folder
@@ -35,6 +36,8 @@ KINDS = (
     "ValueSet",
     "StructureDefinition",
     "CapabilityStatement",
+    "SubscriptionTopic",
+    "Basic",
     "examples",
 )
 """Folders of `profiles/` in which every file is made here."""
@@ -63,6 +66,7 @@ def files() -> dict[Path, bytes]:
     shown = examples(CASES, setting())
     return {
         **{profiles / place(resource): as_bytes(resource) for resource in definitions_},
+        **{profiles / place(resource): as_bytes(resource) for resource in topics(__version__)},
         **{profiles / "examples" / f"{name}.json": as_bytes(resource) for name, resource in shown.items()},
         PAGE: _page(definitions_, shown).encode(),
         folder("packs") / "pack.schema.json": as_bytes(schema()),

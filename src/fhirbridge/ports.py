@@ -21,7 +21,7 @@ from fhirbridge.channels import Dispatch as Dispatch
 from fhirbridge.channels import Dispatches as Dispatches
 from fhirbridge.channels import Sent as Sent
 from fhirbridge.channels import Told as Told
-from fhirbridge.core.effects import AnyEffect
+from fhirbridge.core.effects import AnyEffect, Held
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.gaps import Gap as Gap
 from fhirbridge.fhir.capability import FeedKind
@@ -46,10 +46,14 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """One version of one resource with the fact it gives; unique by (epr, type, id, version)."""
+    """One version of one resource with the fact it gives; unique by (epr, type, id, version).
+
+    `confirms`: it is what the service itself wrote, and says nothing else; nobody is looked at again because of it.
+    """
 
     fact: AnyFact
     resource: Resource
+    confirms: bool = False
 
 
 class Remapped(Struct, frozen=True, kw_only=True):
@@ -97,6 +101,22 @@ class Receipt(Struct, frozen=True, kw_only=True):
     refused: str = ""
     outcome: Resource | None = None
     also: tuple[There, ...] = ()
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A row of the outbox that the EPR refused for good: what was to be written, when that was decided, and why not.
+
+    `reason` is what the EPR said, `outcome` its OperationOutcome if it sent one; both can hold a patient's data.
+    """
+
+    row: int
+    subject: Subject
+    outgoing: Outgoing
+    decided_at: datetime
+    refused_at: datetime
+    attempts: int
+    reason: str
+    outcome: Resource | None = None
 
 
 class Revision(Struct, frozen=True, kw_only=True):
@@ -291,6 +311,30 @@ class Audit(Protocol):
         ...
 
 
+class DeadLetters(Protocol):
+    """Rows of the outbox that an EPR refused, until somebody has them tried again."""
+
+    async def search(
+        self,
+        *,
+        eprs: Collection[str] = (),
+        subjects: Collection[Subject] = (),
+        rows: Collection[int] = (),
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[DeadLetter]:
+        """Those with a row above `after`, by row; what is empty asks nothing."""
+        ...
+
+    async def count(self) -> dict[str, int]:
+        """How many there are, by EPR."""
+        ...
+
+    async def revive(self, again: Mapping[int, Outgoing], now: datetime) -> int:
+        """Have rows tried again, each with what is to be sent now; how many of them were dead."""
+        ...
+
+
 class Clock(Protocol):
     """Where the edges get the time from; the core is given it."""
 
@@ -308,6 +352,11 @@ class Store(Protocol):
         ...
 
     @property
+    def dead_letters(self) -> DeadLetters:
+        """What EPRs refused."""
+        ...
+
+    @property
     def worklist(self) -> Worklist:
         """What EPRs do not take as itself."""
         ...
@@ -315,6 +364,11 @@ class Store(Protocol):
     @property
     def audit(self) -> Audit:
         """Who looked at what."""
+        ...
+
+    @property
+    def own(self) -> OwnWrites:
+        """What the service wrote."""
         ...
 
     @property
@@ -398,8 +452,8 @@ class Store(Protocol):
         """
         ...
 
-    async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
-        """Outbox rows that may be tried now, in the order they were decided.
+    async def undelivered(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Delivery]:
+        """Outbox rows that may be tried now, in the order they were decided; of these EPRs where any are named.
 
         No row of a subject passes a postponed one before it, and the rows of one subject are never torn apart: the
         answer exceeds `limit` where one subject alone does.
@@ -420,6 +474,18 @@ class Store(Protocol):
 
     async def subscribed(self, subscription: Subscribed) -> None:
         """Remember a registration; replaces the one with the same EPR and criteria."""
+        ...
+
+
+class OwnWrites(Protocol):
+    """What the service wrote: where it stands in the EPRs, and what of it is held back."""
+
+    async def at(self, epr: str, references: Collection[str]) -> dict[str, There]:
+        """Which of these resources (`Type/id`) the service wrote, by reference, as of the last receipt for each."""
+        ...
+
+    async def held(self, since: datetime) -> list[tuple[Subject, Held]]:
+        """Each time that writes were held back from that instant on, oldest first."""
         ...
 
 

@@ -28,6 +28,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from fhirbridge.access import AccessSettings
 from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
+from fhirbridge.fhir.itk3_rules import MAILBOX
+from fhirbridge.fhir.capability import FeedKind
 
 PREFIX = "FHIRBRIDGE_"
 
@@ -104,7 +106,9 @@ class EprSettings(_Section):
 
     `notify_secret` is for a sender that no subscription of ours gave a secret to (an integration engine). `packs` are
     the policies for its patients; empty means those of the service. `trust_payload`: believe notifications where the
-    EPR cannot be asked.
+    EPR cannot be asked. `feed` is the best way to be used of learning of changes, where that shall not be what the EPR
+    offers; `payload` what its notifications shall carry, and `heartbeat` the seconds after which a subscription to a
+    topic gives a sign of life, 0 for an EPR that gives none.
     """
 
     base_url: HttpUrl
@@ -114,6 +118,9 @@ class EprSettings(_Section):
     notify_secret: SecretStr | None = None
     trust_payload: bool = False
     subscribe: bool = True
+    feed: FeedKind | None = None
+    payload: Literal["empty", "id-only", "full-resource"] | None = None
+    heartbeat: float = Field(default=60.0, ge=0)
     packs: tuple[str, ...] = ()
 
     @field_validator("base_url")
@@ -195,6 +202,32 @@ class LetterSettings(_Section):
     fonts: Path | None = None
 
 
+class MeshSettings(Tls):
+    """Our mailbox at MESH, through which letters reach GP practices in England.
+
+    `mailbox`, `password` and `shared_key` are those NHS England gave; `certificate` is the client certificate that live
+    MESH asks for. `ods` is the organisation that sends; its name and telephone number are those of the letterhead.
+    `chunk` is the size in bytes above which a message goes in parts, `timeout` that of one request in seconds.
+    """
+
+    url: HttpUrl
+    mailbox: str
+    password: SecretStr
+    shared_key: SecretStr
+    ods: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3,10}$")]
+    chunk: int = Field(default=75_000_000, ge=1_000, le=100_000_000)
+    timeout: float = Field(default=60.0, gt=0)
+
+    @field_validator("mailbox")
+    @classmethod
+    def _is_one(cls, mailbox: str) -> str:
+        if not MAILBOX.fullmatch(mailbox):
+            raise ValueError(
+                "is no MESH mailbox; write 5 to 20 capitals and digits, as X26HC005, not a telephone number"
+            )
+        return mailbox
+
+
 class Settings(BaseSettings):
     """All settings of one service. Durations are in seconds.
 
@@ -221,6 +254,7 @@ class Settings(BaseSettings):
     services: tuple[ServiceSettings, ...] = ()
     pack_archive: Path | None = None
     letters: LetterSettings | None = None
+    mesh: MeshSettings | None = None
     overrides: Overrides = {}
     risk_when_unrecorded: Risk = "unknown"
     follow_from: AwareDatetime | None = None

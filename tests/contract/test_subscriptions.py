@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import uvicorn
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,11 +20,13 @@ from starlette.routing import Route
 
 from fhirbridge.adapters.auth import BearerToken
 from fhirbridge.adapters.epr import FhirEpr
-from fhirbridge.adapters.feeds.rest_hook import NEEDED, WHERE_OFFERED, Standing, Watch, ensure, secret_matches
+from fhirbridge.adapters.feeds.registering import secret_matches
+from fhirbridge.adapters.feeds.rest_hook import NEEDED, RestHookFeed
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
+from fhirbridge.core.gaps import Cause
 from fhirbridge.errors import EprRefused, EprUnavailable
-from fhirbridge.ports import Resource, Subscribed
+from fhirbridge.ports import Event, Resource, Standing, Subscribed, Watch
 from tests.loopback import free_port
 from tests.servers.sekmet import sekmet
 
@@ -68,9 +71,34 @@ async def registered(epr: Adapter, endpoint: str) -> list[Resource]:
     return [one async for one in epr.search("Subscription", {"url": endpoint}) if one["status"] != "off"]
 
 
-async def one(epr: Adapter, store: MemoryStore, endpoint: str, now: datetime) -> Watch:
+async def unread(resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
+    if resource_type:
+        pytest.fail("nothing is to be read here")
+    yield Event(type=resource_type, id="")
+
+
+async def ensure(epr: Adapter, store: MemoryStore, endpoint: str, types: Sequence[str], now: datetime) -> list[Watch]:
+    return await RestHookFeed(epr, store, endpoint, reader=unread).establish(types, now)
+
+
+class Stood(Struct):
+    """How the feed stood, and from when on its changes had to be read then."""
+
+    standing: Standing
+    reference: str
+    gap_since: datetime | None
+    why: str
+    cause: Cause | None = None
+
+
+async def one(epr: Adapter, store: MemoryStore, endpoint: str, now: datetime) -> Stood:
+    """Look after it; and read what may have been missed, if it stands."""
     (watch,) = await ensure(epr, store, endpoint, ["Appointment"], now)
-    return watch
+    gap = next(iter(await store.gaps.open("trust")), None)
+    if gap is not None and watch.standing is Standing.ACTIVE:
+        await store.gaps.covered("trust", "Appointment", gap.since, now, now)
+        await store.gaps.close("trust", now)
+    return Stood(watch.standing, watch.reference, gap.since if gap else None, watch.why, gap.cause if gap else None)
 
 
 async def test_a_new_subscription_is_active_and_its_secret_kept(
@@ -113,6 +141,7 @@ async def test_one_that_the_epr_stopped_is_renewed_and_the_gap_told(
     watch = await one(epr, store, endpoint, NOW + MINUTE)
     assert (watch.standing, watch.reference, watch.gap_since) == (Standing.ACTIVE, first.reference, NOW)
     assert "stopped" in watch.why
+    assert watch.cause is (Cause.ERROR if stopped == "error" else Cause.OFF)
     assert (await one(epr, store, endpoint, NOW + 2 * MINUTE)).gap_since is None
     (renewed,) = await registered(epr, endpoint)
     assert {**renewed["channel"], "header": []} == {**there["channel"], "header": []}
@@ -253,7 +282,6 @@ async def test_what_the_epr_does_not_offer_is_said(epr: Adapter, store: MemorySt
     types = ("Appointment", "CareTeam")
     watches = {watch.type: watch.standing for watch in await ensure(epr, store, endpoint, types, NOW)}
     assert watches == {"Appointment": Standing.ACTIVE, "CareTeam": Standing.NOT_OFFERED}
-    assert "CareTeam" in WHERE_OFFERED
 
 
 async def test_an_epr_without_subscriptions_is_not_asked_for_one(store: MemoryStore, endpoint: str) -> None:
@@ -300,6 +328,61 @@ async def test_one_that_is_not_activated_at_once_keeps_its_gap_until_it_is(
     assert (watch.standing, watch.gap_since) == (Standing.ACTIVE, NOW)
     assert (await one(epr, store, endpoint, NOW + 2 * MINUTE)).gap_since is None
     assert len(await registered(epr, endpoint)) == 1
+
+
+async def test_a_crash_before_the_reading_does_not_forget_the_gap(
+    epr: Adapter, store: MemoryStore, endpoint: str
+) -> None:
+    first = await one(epr, store, endpoint, NOW)
+    await stop(epr, first.reference)
+    await ensure(epr, store, endpoint, ["Appointment"], NOW + MINUTE)  # and nothing was read: the process died
+    watch = await one(epr, store, endpoint, NOW + 2 * MINUTE)
+    assert (watch.standing, watch.gap_since, watch.cause) == (Standing.ACTIVE, NOW, Cause.ERROR)
+
+
+async def test_the_gap_is_known_before_the_epr_is_put_right(
+    store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    first = await one(epr, store, endpoint, NOW)
+    await stop(epr, first.reference)
+    monkeypatch.setattr(epr, "update", refusing)
+    with pytest.raises(EprUnavailable):
+        await ensure(epr, store, endpoint, ["Appointment"], NOW + MINUTE)
+    (gap,) = await store.gaps.open("trust")
+    assert (gap.type, gap.feed, gap.since, gap.until) == ("Appointment", "rest-hook", NOW, NOW + MINUTE)
+
+
+async def test_one_that_fails_again_and_again_is_renewed_ever_more_seldom(store: MemoryStore, endpoint: str) -> None:
+    epr = MemoryEpr("trust", Fixed())
+    feed = RestHookFeed(epr, store, endpoint, reader=unread)
+    (first,) = await feed.establish(["Appointment"], NOW)
+    renewals, watch = [], Watch(type="Appointment", standing=Standing.PENDING)
+    for second in range(60):
+        await stop(epr, first.reference)
+        (watch,) = await feed.establish(["Appointment"], NOW + timedelta(seconds=second))
+        if watch.standing is Standing.ACTIVE:
+            renewals.append(second)
+    assert renewals == [1, 3, 7, 15, 31]
+    assert "renewed at 09:01:03 UTC" in watch.why
+    until = {gap.cause: gap.until for gap in await store.gaps.open("trust")}
+    assert until[Cause.ERROR] == NOW + timedelta(seconds=59)
+
+    there = await epr.read(first.reference)
+    assert there is not None
+    await epr.update({**there, "status": "active"})
+    await feed.establish(["Appointment"], NOW + 2 * MINUTE)
+    await stop(epr, first.reference)
+    (watch,) = await feed.establish(["Appointment"], NOW + 3 * MINUTE)
+    assert watch.standing is Standing.ACTIVE
+
+
+async def test_a_notification_that_carries_nothing_can_be_asked_for(
+    epr: Adapter, store: MemoryStore, endpoint: str
+) -> None:
+    await RestHookFeed(epr, store, endpoint, reader=unread, empty=True).establish(["Appointment"], NOW)
+    (there,) = await registered(epr, endpoint)
+    assert "payload" not in there["channel"]
 
 
 @pytest.mark.parametrize(

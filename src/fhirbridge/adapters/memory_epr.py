@@ -116,6 +116,14 @@ class MemoryEpr:
             if event.type == resource_type and at >= since:
                 yield event
 
+    async def invoke(self, path: str) -> Resource:
+        """No operation is offered here.
+
+        Raises:
+            EprRefused: always.
+        """
+        raise EprRefused(f"{self.name}: {path}: no operation is known here")
+
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
         return await deliver(self, deliveries, references)
@@ -146,6 +154,11 @@ class MemoryEpr:
         """
         return await self._transact(bundle.get("entry", []))
 
+    async def interact(self, entry: Resource) -> Resource:
+        """Carry out one entry of a Bundle by itself; the entry that answers it."""
+        answered: Resource = (await self._transact([entry]))["entry"][0]
+        return answered
+
     async def _transact(self, parts: Sequence[Resource]) -> Resource:
         before = {reference: list(versions) for reference, versions in self._versions.items()}
         try:
@@ -154,11 +167,6 @@ class MemoryEpr:
             self._versions = before
             raise
         await self._tell([_event(outcome.resource) for outcome in stored if outcome.changed])
-    async def interact(self, entry: Resource) -> Resource:
-        """Carry out one entry of a Bundle by itself; the entry that answers it."""
-        answered: Resource = (await self._transact([entry]))["entry"][0]
-        return answered
-
         answers = [_response(outcome) for outcome in stored]
         return {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
 
@@ -323,7 +331,7 @@ _PARAMETERS: Mapping[str, Callable[[Resource, Sequence[str]], bool]] = {
     "patient": _is_about,
     "subject": _is_about,
     "status": lambda one, values: one.get("status") in values,
+    "target": lambda one, values: any(target.get("reference") in values for target in one.get("target", [])),
     "criteria": lambda one, values: one.get("criteria") in values,
     "url": lambda one, values: one.get("channel", {}).get("endpoint") in values,
 }
-    "target": lambda one, values: any(target.get("reference") in values for target in one.get("target", [])),

@@ -20,7 +20,8 @@ from fhirbridge.errors import ConfigurationError, FhirbridgeError
 from fhirbridge.service import run_forever
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.web import application
-from fhirbridge.wiring.service import Runtime, built, watch
+from fhirbridge.wiring.service import Runtime, built
+from fhirbridge.wiring.watching import watch, watchers
 
 Config = Annotated[Path | None, typer.Option("--config", help="A file with settings, in TOML or YAML.")]
 
@@ -104,9 +105,10 @@ async def run(runtime: Runtime, listening: socket.socket, stop: asyncio.Event) -
     server = uvicorn.Server(
         uvicorn.Config(application(runtime), log_config=None, access_log=False, timeout_graceful_shutdown=10)
     )
+    watching = await watchers(runtime)  # what may have been missed has to be known before anything is decided
     background = [
         asyncio.create_task(_run(runtime, stop), name="turns"),
-        asyncio.create_task(watch(runtime, stop), name="subscriptions"),
+        asyncio.create_task(watch(runtime, watching, stop), name="feeds"),
     ]
     for task in background:
         # A service that only takes in and does nothing would look healthy; better to be restarted.

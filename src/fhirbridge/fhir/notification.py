@@ -44,14 +44,17 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     `kind` is `rest-hook`, or the backport's notification type (`handshake`, `heartbeat`, `event-notification`,
     `query-status`, `query-event`). `look_again`: something changed, but not everything is named, so the caller has to
-    read. `subscription` is the reference that the Bundle gives, `numbers` the event numbers in it and `so_far` the
-    number of events since the subscription started; a jump in them is a lost event.
+    read. `subscription` is the reference that the Bundle gives, `topic` the canonical of its topic without a version,
+    `status` how it stands, `numbers` the event numbers in it and `so_far` the number of events since the subscription
+    started; a jump in them is a lost event.
     """
 
     kind: str = "rest-hook"
     events: tuple[Event, ...] = ()
     look_again: bool = False
     subscription: str = ""
+    topic: str = ""
+    status: str = ""
     numbers: tuple[int, ...] = ()
     so_far: int | None = None
 
@@ -65,7 +68,7 @@ def posted(body: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
         return Notification(look_again=True)
     resource = read_json(body, max_bytes=max_bytes, max_depth=max_depth)
     if resource.get("resourceType") == "Bundle":
-        return _bundle(resource)
+        return bundled(resource)
     return Notification(events=(_event(resource),))
 
 
@@ -157,7 +160,8 @@ def _event(resource: Resource, place: str = "") -> Event:
     return Event(type=resource["resourceType"], id=resource["id"], version=version, resource=resource)
 
 
-def _bundle(bundle: Resource) -> Notification:
+def bundled(bundle: Resource) -> Notification:
+    """Read a notification Bundle, or the answer to `$status` or `$events`. Raises SenderError naming the element."""
     entries = bundle.get("entry")
     if not isinstance(entries, list) or not entries:
         raise SenderError("is missing; a notification Bundle begins with its status", place="Bundle.entry")
@@ -180,6 +184,8 @@ def _bundle(bundle: Resource) -> Notification:
         events=events,
         look_again=kind == "event-notification" and (not named or any(not focus for _, focus in named)),
         subscription=str(status.get("subscription") or ""),
+        topic=str(status.get("topic") or "").partition("|")[0],
+        status=str(status.get("status") or ""),
         numbers=tuple(number for number, _ in named if number is not None),
         so_far=status.get("so_far"),
     )
@@ -194,6 +200,8 @@ def _status(resource: object) -> dict[str, Any]:
         return {
             "type": _value(parameters, "type"),
             "subscription": _value(parameters, "subscription"),
+            "topic": _value(parameters, "topic"),
+            "status": _value(parameters, "status"),
             "so_far": _number(_value(parameters, "events-since-subscription-start", "eventsSinceSubscriptionStart")),
             "events": [
                 (_number(_value(event, "event-number", "eventNumber")), _reference(_value(event, "focus")))
@@ -206,6 +214,8 @@ def _status(resource: object) -> dict[str, Any]:
         return {
             "type": resource.get("type"),
             "subscription": _plain(resource.get("subscription")),
+            "topic": resource.get("topic"),
+            "status": resource.get("status"),
             "so_far": _number(resource.get("eventsSinceSubscriptionStart")),
             "events": [(_number(event.get("eventNumber")), _reference(_plain(event.get("focus")))) for event in events],
         }

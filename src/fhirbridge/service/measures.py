@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 EVENTS = Counter("fhirbridge_events_total", "Events accepted into the inbox", ["epr"])
 REFUSED = Counter("fhirbridge_notifications_refused_total", "Notifications answered with an error", ["status"])
@@ -15,6 +15,14 @@ WRITES = Counter("fhirbridge_writes_total", "Writes decided", ["epr", "type", "v
 DELIVERED = Counter("fhirbridge_deliveries_total", "Outbox rows the EPR accepted", ["epr"])
 DEAD_LETTERS = Counter("fhirbridge_dead_letters_total", "Outbox rows the EPR refused for good", ["epr"])
 LETTERS = Counter("fhirbridge_letters_total", "Letters written, or not", ["action", "what"])
-DISPATCHED = Counter("fhirbridge_dispatches_total", "Messages that a channel took over, or refused", ["channel", "what"])
+CONFIRMED = Counter("fhirbridge_confirmed_total", "Own writes that came back as they were written", ["epr", "type"])
+LOOPS = Counter("fhirbridge_loops_total", "Times that writes were held back as another system answers them", ["epr"])
+DISPATCHED = Counter(
+    "fhirbridge_dispatches_total", "Messages that a channel took over, or refused", ["channel", "what"]
+)
 REPORTS = Counter("fhirbridge_reports_total", "What channels and receivers reported of messages", ["channel", "report"])
 FAILURES = Counter("fhirbridge_failures_total", "What went wrong in the background", ["doing", "error"])
+GAPS_OPENED = Counter("fhirbridge_gaps_opened_total", "Gaps in what is known of an EPR", ["epr", "cause"])
+GAPS_CLOSED = Counter("fhirbridge_gaps_closed_total", "Gaps that have been read", ["epr", "cause"])
+GAPS = Gauge("fhirbridge_gaps_open", "Gaps that are open", ["epr"])
+OLDEST_GAP = Gauge("fhirbridge_gap_oldest_seconds", "Age of the oldest open gap; 0 without any", ["epr"])

@@ -16,7 +16,7 @@ from fhirbridge.service import reading
 from fhirbridge.service.advancing import advance
 from fhirbridge.service.delivering import deliver
 from fhirbridge.service.intake import digest, ingest
-from fhirbridge.service.measures import EVENTS, FAILURES
+from fhirbridge.service.measures import FAILURES
 from fhirbridge.service.pauses import Pauses
 from fhirbridge.service.sending import Sending
 from fhirbridge.service.site import Site, said, shown
@@ -64,17 +64,6 @@ class Service:
     async def next_due(self) -> datetime | None:
         """The earliest timer."""
         return await self.store.next_due()
-
-    async def catch_up(self, epr: str, kind: str, since: datetime) -> int:
-        """Put into the inbox what changed at the EPR while its notifications could not be counted on.
-
-        Raises:
-            EprUnavailable, EprError: the EPR cannot be asked, or not for that.
-        """
-        events = await reading.changed_since(self.sites[epr], kind, since)
-        await self.store.accept(epr, events, self.clock.now())
-        EVENTS.labels(epr).inc(len(events))
-        return len(events)
 
     async def work_through(self) -> bool:
         """One turn of the embedded service: digest, advance, deliver, send. Whether there may be more of it."""

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fhirbridge.adapters.feeds.rest_hook import secret_matches
+from fhirbridge.adapters.feeds import backport
+from fhirbridge.adapters.feeds.registering import secret_matches
 from fhirbridge.errors import NotAllowed, NotKnown, SenderError
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.notification import Notification
@@ -59,6 +60,9 @@ class Notify:
     async def _ingested(self, epr: str, told: Notification) -> Response:
         if await self._runtime.service.ingest(epr, told):
             self._runtime.woken.set()
+        # After the events: a number is counted only when what it stands for is durable.
+        if told.topic and await backport.heard(self._runtime.store, epr, told, self._runtime.clock.now()):
+            self._runtime.doubts[epr].set()
         # Some EPRs (HAPI among them) take an answer without a FHIR body for a failure.
         return Response(
             b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}',

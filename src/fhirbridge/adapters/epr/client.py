@@ -154,14 +154,14 @@ class FhirEpr:
         """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
         return await deliver(self, deliveries, references)
 
+    async def invoke(self, path: str) -> Resource:
+        """The answer of an operation that changes nothing, `Type/id/$name?parameters`."""
+        return await self._ask("GET", path, what=path.partition("?")[0])
+
     async def transact(self, bundle: Resource) -> Resource:
         """Carry out a transaction Bundle, all of it or nothing; the transaction-response Bundle."""
         return await self._ask("POST", "", bundle, what="transaction", prefer="return=minimal")
 
-    async def create(self, resource: Resource) -> Resource:
-        """Plain create; the stored resource."""
-        kind = str(resource["resourceType"])
-        return await self._ask("POST", kind, resource, what=f"create {kind}", prefer="return=representation")
     async def interact(self, entry: Resource) -> Resource:
         """Carry out one entry of a Bundle by itself, with its conditions as headers; the entry that answers it."""
         asked, content = entry["request"], entry["resource"]
@@ -181,6 +181,10 @@ class FhirEpr:
             answered["response"]["location"] = asked["url"]
         return answered
 
+    async def create(self, resource: Resource) -> Resource:
+        """Plain create; the stored resource."""
+        kind = str(resource["resourceType"])
+        return await self._ask("POST", kind, resource, what=f"create {kind}", prefer="return=representation")
 
     async def update(self, resource: Resource) -> Resource:
         """Plain update by id, whatever its version; the stored resource."""

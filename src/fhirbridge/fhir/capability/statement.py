@@ -23,11 +23,15 @@ ASSUMED = frozenset({"read", "search-type", "create", "update", "history-instanc
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """What the EPR offers of one resource type; `stated` is False where its interactions had to be assumed."""
+    """What the EPR offers of one resource type; `stated` is False where its interactions had to be assumed.
+
+    `operations` are named without their `$`.
+    """
 
     type: str
     interactions: frozenset[str]
     parameters: frozenset[str]
+    operations: frozenset[str] = frozenset()
     any_parameter: bool = False
     conditional_create: bool = False
     update_create: bool = False
@@ -106,6 +110,7 @@ def _offer(entry: Resource, common: frozenset[str], silent: bool, unsearched: bo
         type=str(entry.get("type")),
         interactions=ASSUMED if silent else _codes(entry, "interaction", "code"),
         parameters=common | _codes(entry, "searchParam", "name"),
+        operations=frozenset(name.lstrip("$") for name in _codes(entry, "operation", "name")),
         any_parameter=unsearched,
         conditional_create=bool(entry.get("conditionalCreate")),
         update_create=bool(entry.get("updateCreate")),

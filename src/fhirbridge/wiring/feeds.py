@@ -1,0 +1,98 @@
+"""Chooses the feeds of an EPR from what it says it can do and what the settings say, and builds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from fhirbridge.adapters.feeds.backport import BackportFeed
+from fhirbridge.adapters.feeds.polling import DateWindowPoll, HistoryPoll, LastUpdatedPoll, PatientPoll
+from fhirbridge.adapters.feeds.registering import Reader
+from fhirbridge.adapters.feeds.rest_hook import RestHookFeed
+from fhirbridge.errors import EprRefused
+from fhirbridge.fhir.capability import POLLED, Capability, FeedKind, feeds_for, ways_of_asking
+from fhirbridge.ports import Event, Feed, Store
+from fhirbridge.service import Site
+from fhirbridge.service.reading import EVENTFUL
+from fhirbridge.service.windows import Window
+from fhirbridge.settings import EprSettings
+
+
+class Chosen(Struct, frozen=True):
+    """The feeds of one EPR: which kind each type has, and each feed that is used with its types.
+
+    `read` is how what was missed of a type is read again, whichever feed it has.
+    """
+
+    kinds: Mapping[str, FeedKind]
+    used: tuple[tuple[Feed, tuple[str, ...]], ...]
+    read: Reader
+
+    @property
+    def polled(self) -> frozenset[str]:
+        """The types that the EPR has to be asked for again and again."""
+        return frozenset(one for one, kind in self.kinds.items() if kind in POLLED)
+
+
+async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> Chosen:
+    """The feeds of this EPR; `endpoint` is where it shall notify the service.
+
+    Raises:
+        EprUnavailable, EprError: the EPR does not say what it can do.
+    """
+    offers = Capability.of(await site.epr.capability())
+    types = sorted(site.mapping.resource_types)
+    found = feeds_for(offers, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
+    kinds = {feed.type: feed.kind for feed in found}
+    polls = polls_of(site, store)
+    read = reader(offers, site.epr.name, polls)
+    by_kind: dict[FeedKind, list[str]] = {}
+    for name, kind in kinds.items():
+        by_kind.setdefault(kind, []).append(name)
+    used: list[tuple[Feed, tuple[str, ...]]] = []
+    for kind, mine in by_kind.items():
+        if kind is FeedKind.REST_HOOK:
+            empty = one.payload == "empty"
+            used.append((RestHookFeed(site.epr, store, endpoint, reader=read, empty=empty), tuple(mine)))
+        elif kind is FeedKind.BACKPORT:
+            used.append((_backport(site, store, one, endpoint, read), tuple(mine)))
+        elif kind in POLLED:
+            used.append((polls[kind], tuple(mine)))
+    return Chosen(kinds, tuple(used), read)
+
+
+def polls_of(site: Site, store: Store) -> dict[FeedKind, Feed]:
+    """The ways in which an EPR can be asked, by kind."""
+    kept = store.kept
+    return {
+        FeedKind.LAST_UPDATED: LastUpdatedPoll(site, kept),
+        FeedKind.HISTORY: HistoryPoll(site, kept),
+        FeedKind.DATE_WINDOW: DateWindowPoll(site, kept, window=Window()),
+        FeedKind.RECORD: PatientPoll(site, kept),
+    }
+
+
+def reader(offers: Capability, epr: str, polls: Mapping[FeedKind, Feed]) -> Reader:
+    """How what was missed of a type is read: in the best way in which this EPR can be asked."""
+
+    async def read(resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
+        way = next(iter(ways_of_asking(offers, resource_type)), None)
+        if way is None:
+            raise EprRefused(f"{epr}: {resource_type} cannot be asked for in any way; see `fhirbridge doctor`")
+        async for event in polls[way.kind].look(resource_type, since, now):
+            yield event
+
+    return read
+
+
+def _backport(site: Site, store: Store, one: EprSettings, endpoint: str, reader: Reader) -> BackportFeed:
+    return BackportFeed(
+        site.epr,
+        store,
+        endpoint,
+        reader=reader,
+        payload=one.payload or "id-only",
+        heartbeat=timedelta(seconds=one.heartbeat),
+    )
