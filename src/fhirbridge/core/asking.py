@@ -6,7 +6,7 @@ What was written for an ask is found by `things`, its due date by `deadlines`, a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from fhirbridge.core.answering import Answering
@@ -44,7 +44,7 @@ class Desk:
         self._answering = Answering(record, own)
         self._things = Things(pack.name, own, self._answering.ours)
         self._deadlines = Deadlines(pack.calendar, self._answering.ours)
-        self._asked: dict[tuple[str, str, str, str], int] = defaultdict(int)
+        self._asked: dict[tuple[str, ...], int] = defaultdict(int)
 
     def asks(self, scene: Scene, run: Run, step: Step, act: Act, finding: Finding) -> list[Ask]:
         """What this act asks for since the finding's instant: once, again after an answer, or every so often."""
@@ -70,7 +70,14 @@ class Desk:
                 break
             asks.append(self._ask(scene, run, step, act, again, occurrence=step.again + len(asks) + sent))
         self._asked[spell] += len(asks)
+        if repeat is not None:
+            scene.place.asked.append((spell, len(asks)))
         return asks
+
+    def asked(self, before: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        """Count what was asked for in places that are not looked into again."""
+        for spell, count in before:
+            self._asked[spell] += count
 
     def _next(self, scene: Scene, run: Run, act: Act, repeat: Repeat, answer: Answer) -> tuple[int, datetime]:
         """How many messages followed the answer unprompted, and when the next is asked for after the last of them."""

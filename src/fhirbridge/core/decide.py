@@ -8,7 +8,7 @@ consequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 
@@ -20,7 +20,7 @@ from fhirbridge.core.effects import Kind, Own, Thing
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
-from fhirbridge.core.memory import Memory
+from fhirbridge.core.memory import Memory, Name, View
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Found, Run
@@ -69,8 +69,8 @@ def decide(
     found = runs.found
     obligations = memory.joined(looking.places)
     if obligations is None:
-        obligations = join(found.asks, pack)
-        memory.join(looking.places, obligations)
+        obligations, made = join(found.asks, pack, memory.made)
+        memory.join(looking.places, obligations, made)
     deliveries = confirming(pack, record, own, now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
     gone = [thing for thing in memory.could_go() if thing.identity not in wanted]
@@ -124,28 +124,45 @@ class Looking:
         earlier = tuple(run for _, run in self._runs.found.all if run.scope.misses and run.since < begun)
         runs: list[Run] = []
         for spell in each.spells:
-            runs = self._place(each, spell, earlier, partial(self._spell, each, spell, earlier)) or runs
-        self._place(each, None, (*earlier, *runs), partial(self._rest, each, runs, earlier))
-
-    def _place(
-        self, each: Course, spell: Scope | None, before: Sequence[Run], look: Callable[[], list[Run]]
-    ) -> list[Run]:
-        """Look into one place, or remember what was found there; its runs. `before` are the runs that it may see."""
-        runs, memory = self._runs, self._memory
-        known = memory.recall(each, spell, before, runs.now) if memory is not None else None
-        if known is not None:
-            found, here = known
-        else:
-            outside, runs.found = runs.found, Found()
-            here = look()
-            self._overdue(each)
-            found, runs.found = runs.found, outside
-            if memory is not None:
-                memory.keep(found, here, each, spell, before, runs.now)
-        runs.found.take(found)
+            name, view = (each.case.id, spell.name, ""), View(each, spell, earlier)
+            found, here = self._place(name, view, partial(self._spell, each, spell, earlier))
+            runs = here or runs
+            if found.asks:
+                self.places.append(found)
+        found, _ = self._place(
+            (each.case.id, "", ""), View(each, None, earlier, tuple(runs)), partial(self._rest, each, runs, earlier)
+        )
         if found.asks:
             self.places.append(found)
-        return here
+
+    def _place(self, name: Name, view: View, look: Callable[[], list[Run]]) -> tuple[Found, list[Run]]:
+        """Look into one place, or remember what was found there; that, and its runs."""
+        runs, memory = self._runs, self._memory
+        known = memory.recall(name, view, runs.now) if memory is not None else None
+        if known is not None:
+            runs.remembered(known[0])
+            return known
+        outside, runs.found = runs.found, Found()
+        here = look()
+        found, runs.found = runs.found, outside
+        runs.found.take(found)
+        if memory is not None:
+            memory.keep(name, view, found, here, runs.now)
+        return found, here
+
+    def _start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
+        """Run the pathway in this scope if it starts there, with what is owed for its overdue Tasks; whether it did."""
+
+        def look() -> list[Run]:
+            started = self._runs.start(pathway, each, scope, list(runs), earlier)
+            here = [self._runs.found.all[-1][1]] if started else []
+            self._overdue(each)
+            return here
+
+        view = View(each, scope, earlier, tuple(runs))
+        _, here = self._place((each.case.id, scope.name, pathway.id), view, look)
+        runs += here
+        return bool(here)
 
     def _rest(self, each: Course, runs: list[Run], earlier: tuple[Run, ...]) -> list[Run]:
         """What of the case is outside of its spells; `runs` are those of the last spell that had any."""
@@ -153,7 +170,8 @@ class Looking:
             for scope in self._scopes(pathway, each):
                 self._runs.wake(scope.start)
                 if scope.start <= self._runs.now:
-                    self._runs.start(pathway, each, scope, runs if pathway.once_per == "discharge" else [], earlier)
+                    beside = list(runs) if pathway.once_per == "discharge" else []
+                    self._start(pathway, each, scope, beside, earlier)
         return []
 
     def _scopes(self, pathway: Pathway, each: Course) -> Iterable[Scope]:
@@ -192,16 +210,16 @@ class Looking:
             if not self._runs.complete and (lacks_miss or (pathway.needs == "run" and not runs)):
                 continue
             if pathway.once_per == "spell" and not (pathway.group and pathway.group in taken):
-                started = self._runs.start(pathway, each, spell, runs, earlier)
+                started = self._start(pathway, each, spell, runs, earlier)
                 if started and pathway.group is not None:
                     taken.add(pathway.group)
                 while started and (rest := after(spell, runs[-1])) is not None:
-                    started = self._runs.start(pathway, each, rest, runs, earlier)
+                    started = self._start(pathway, each, rest, runs, earlier)
             elif pathway.once_per == "signal-in-spell":
                 for scope in of_signal_in_spell(spell, self._runs.record, pathway.signals):
                     self._runs.wake(scope.start)
                     if scope.start <= self._runs.now:
-                        self._runs.start(pathway, each, scope, runs, earlier)
+                        self._start(pathway, each, scope, runs, earlier)
         return runs
 
     def _overdue(self, each: Course) -> None:

@@ -22,9 +22,15 @@ from fhirbridge.core.summary import SUMMARIES, details, told
 from fhirbridge.core.unfounded import stated
 from fhirbridge.core.vocabulary import PRIORITIES
 
+Made = dict[tuple[int, ...], tuple[list[Ask], Obligation]]
+"""What groups of asks came to, by the ids of the asks."""
 
-def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
-    """The obligations that these asks come to, in the order in which they arose."""
+
+def join(asks: Iterable[Ask], pack: Pack, before: Made | None = None) -> tuple[tuple[Obligation, ...], Made]:
+    """The obligations that these asks come to, in the order in which they arose, and which came of which.
+
+    Groups of the very asks that were joined `before` come to the same.
+    """
     groups: dict[object, list[Ask]] = {}
     loose: list[Ask] = []
     for ask in asks:
@@ -38,8 +44,16 @@ def join(asks: Iterable[Ask], pack: Pack) -> tuple[Obligation, ...]:
         groups.setdefault(name, []).append(ask)
     ordered = [sorted(group, key=_age) for group in groups.values()]
     plans = Plans(ordered)
-    obligations = [_obligation(group, pack, plans) for group in ordered if not _is_settled(group[0].thing)]
-    return tuple(sorted(obligations, key=lambda o: (o.since, o.key.kind, o.identity)))
+    made: Made = {}
+    for group in ordered:
+        if not _is_settled(group[0].thing):
+            name = tuple(map(id, group))
+            known = before.get(name) if before is not None else None
+            if known is None or known[1].plan != plans.of(group) or known[1].kind is Kind.CARE_PLAN:
+                known = (group, _obligation(group, pack, plans))
+            made[name] = known
+    obligations = sorted((o for _, o in made.values()), key=lambda o: (o.since, o.key.kind, o.identity))
+    return tuple(obligations), made
 
 
 def _is_settled(thing: Thing | None) -> bool:

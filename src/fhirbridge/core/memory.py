@@ -12,7 +12,6 @@ in a place (a spell, or the rest of a case) is good for as long as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -20,22 +19,34 @@ from msgspec import Struct
 from fhirbridge.core.decision import Obligation
 from fhirbridge.core.effects import NOTHING, Own, Thing
 from fhirbridge.core.gaps import Gap
+from fhirbridge.core.joining import Made
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Found, Run
 from fhirbridge.core.spells import Course, Scope
+from fhirbridge.core.things import logical
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import could_go
 from fhirbridge.core.vocabulary import ANSWERED
 
+Name = tuple[str, str, str]
+"""What tells one place from another: its case, its scope, and its pathway where it is about one alone."""
+
+
+class View(Struct, frozen=True):
+    """What can be seen from a place: the course of its case, its scope, and the runs of earlier cases and beside it."""
+
+    each: Course
+    scope: Scope | None
+    earlier: tuple[Run, ...]
+    beside: tuple[Run, ...] = ()
+
 
 class _Kept(Struct):
-    """What was found in a place, what the place was like, and the first instant at which it may be another."""
+    """What was found in a place, what was seen from it, and the first instant at which that may be another."""
 
     found: Found
     runs: list[Run]
-    each: Course
-    spell: Scope | None
-    before: tuple[Run, ...]
+    view: View
     until: datetime | None
     record: Record
     own: Own
@@ -50,8 +61,11 @@ class Memory:
         self._own = NOTHING
         self._cited: tuple[tuple[str, object, object], ...] | None = None
         self._could_go: list[Thing] = []
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._since: dict[int, tuple[Own, frozenset[object]]] = {}
+        self._kept: dict[Name, _Kept] = {}
         self._usable = False
+        self.made: Made = {}
+        """What groups of asks came to."""
         self._joined: tuple[list[Found], tuple[Obligation, ...]] = ([], ())
 
     def turn_to(self, pack: Pack, record: Record, own: Own, gaps: tuple[Gap, ...]) -> None:
@@ -63,9 +77,11 @@ class Memory:
         same_cases = self._record is not None and [c.id for c in record.cases] == [c.id for c in self._record.cases]
         if not same_cases or any(now is not then for now, then in zip(basis, self._basis, strict=True)):
             self._kept = {}
+            self.made = {}
             self._joined = ([], ())
             self._cited = None
         if own is not self._own:
+            self._since = {}
             self._joined = ([], ())
             self._cited = None
             self._could_go = [thing for thing in own.things.values() if could_go(thing, pack, own)]
@@ -75,30 +91,44 @@ class Memory:
             task.latest.obligation is None and task.latest.status in ANSWERED for task in record.tasks
         )
 
-    def recall(
-        self, each: Course, spell: Scope | None, before: Sequence[Run], now: datetime
-    ) -> tuple[Found, list[Run]] | None:
-        """What was found in this spell, or outside of spells, and its runs; None where that may be another now."""
-        kept = self._kept.get(_name(each, spell)) if self._usable else None
+    def recall(self, name: Name, view: View, now: datetime) -> tuple[Found, list[Run]] | None:
+        """What was found in this place, and its runs; None where that may be another now."""
+        kept = self._kept.get(name) if self._usable else None
         if kept is None or (kept.until is not None and kept.until <= now):
             return None
         if kept.found.looked_around and kept.record is not self._record:
             return None
         if kept.own is not self._own:
-            if not _is_untouched(kept, self._own):
+            if not self._is_untouched(kept):
                 return None
             kept.own = self._own
-        return (kept.found, kept.runs) if _is_same(kept, each, spell, before) else None
+        return (kept.found, kept.runs) if _is_same(kept, view) else None
 
-    def keep(
-        self, found: Found, runs: list[Run], each: Course, spell: Scope | None, before: Sequence[Run], now: datetime
-    ) -> None:
+    def keep(self, name: Name, view: View, found: Found, runs: list[Run], now: datetime) -> None:
         """Remember what was found there now."""
         until = min((at for at in found.wakes if at > now), default=None)
         if self._record is not None:
-            self._kept[_name(each, spell)] = _Kept(
-                found, runs, each, spell, tuple(before), until, self._record, self._own
-            )
+            self._kept[name] = _Kept(found, runs, view, until, self._record, self._own)
+
+    def _is_untouched(self, kept: _Kept) -> bool:
+        """Whether what the service has done since is about other things than those of the place."""
+        acts = self._acts_since(kept.own)
+        for ask in kept.found.asks:
+            if ask.thing is None:
+                if acts and logical(ask.key) in acts:
+                    return False
+            elif self._own.things.get(ask.identity) is not ask.thing:
+                return False
+        runs = (run.identity for _, run in kept.found.all)
+        return all(kept.own.runs.get(identity) is self._own.runs.get(identity) for identity in runs)
+
+    def _acts_since(self, then: Own) -> frozenset[object]:
+        """What the things are, apart from their scope, that were written or changed since."""
+        known = self._since.get(id(then))
+        if known is None or known[0] is not then:
+            changed = (t for name, t in self._own.things.items() if then.things.get(name) is not t)
+            known = self._since[id(then)] = (then, frozenset(logical(thing.key) for thing in changed))
+        return known[1]
 
     def joined(self, places: list[Found]) -> tuple[Obligation, ...] | None:
         """What was made of these very places before."""
@@ -106,9 +136,10 @@ class Memory:
         same = len(then) == len(places) and all(a is b for a, b in zip(then, places, strict=True))
         return obligations if same else None
 
-    def join(self, places: list[Found], obligations: tuple[Obligation, ...]) -> None:
+    def join(self, places: list[Found], obligations: tuple[Obligation, ...], made: Made) -> None:
         """Remember what was made of these places."""
         self._joined = (places, obligations)
+        self.made = made
 
     def could_go(self) -> list[Thing]:
         """What the service wrote and could still take back."""
@@ -128,28 +159,16 @@ class Memory:
         self._cited = tuple((name, record.sources.get(name), record.visits.get(name)) for name in names)
 
 
-def _is_untouched(kept: _Kept, own: Own) -> bool:
-    """Whether what the service has done since is about other things than those of the place."""
-    if any(ask.thing is None or own.things.get(ask.identity) is not ask.thing for ask in kept.found.asks):
+def _is_same(kept: _Kept, view: View) -> bool:
+    """Whether the place, the case around it but for its appointments, and the runs it looked at are as they were."""
+    then = kept.view
+    if then.scope != view.scope or not _are_same(then.earlier, view.earlier):
         return False
-    runs = (run.identity for _, run in kept.found.all)
-    return all(kept.own.runs.get(identity) is own.runs.get(identity) for identity in runs)
-
-
-def _name(each: Course, spell: Scope | None) -> tuple[str, str]:
-    return each.case.id, spell.name if spell is not None else ""
-
-
-def _is_same(kept: _Kept, each: Course, spell: Scope | None, before: Sequence[Run]) -> bool:
-    """Whether the place, the case around it but for its appointments, and the runs it may see are as they were."""
-    if kept.spell != spell or len(kept.before) != len(before):
+    if kept.found.looked_beside and not _are_same(then.beside, view.beside):
         return False
-    if any(a is not b for a, b in zip(kept.before, before, strict=True)):
+    if then.each.closed != view.each.closed or then.each.died != view.each.died:
         return False
-    then = kept.each
-    if then.closed != each.closed or then.died != each.died:
-        return False
-    mine, case = then.case, each.case
+    mine, case = then.each.case, view.each.case
     return mine is case or (
         mine.episode is case.episode
         and mine.encounters == case.encounters
@@ -157,3 +176,7 @@ def _is_same(kept: _Kept, each: Course, spell: Scope | None, before: Sequence[Ru
         and mine.services == case.services
         and mine.begun == case.begun
     )
+
+
+def _are_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:
+    return len(then) == len(now) and all(a is b for a, b in zip(then, now, strict=True))

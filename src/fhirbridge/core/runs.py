@@ -84,6 +84,12 @@ class Runs:
             run.steps[step.id] = self._step(step, scene, run)
         return True
 
+    def remembered(self, found: Found) -> None:
+        """Take what was found in a place before as if it had been looked into."""
+        if found.asked:
+            self._desk.asked(found.asked)
+        self.found.take(found)
+
     def new(self) -> tuple[Started, ...]:
         """Every run that is not on record yet, to be recorded when it first writes."""
         return tuple(

@@ -103,8 +103,9 @@ class Found(Struct):
     """What was found in one place: a spell, or what of a case is outside of spells.
 
     `endings` are actions that are to be ended, each with the row that says so; `held` the steps that were held back;
-    `wakes` the instants at which something may change by itself. `looked_around`: somebody looked at appointments of
-    the patient that the place itself does not name.
+    `wakes` the instants at which something may change by itself; `asked` how often steps that are repeated were asked
+    for. `looked_around`: somebody looked at appointments of the patient that the place itself does not name;
+    `looked_beside`: at other runs of the spell.
     """
 
     all: list[tuple[Course, Run]] = []
@@ -112,7 +113,9 @@ class Found(Struct):
     endings: list[tuple[str, str]] = []
     held: list[str] = []
     wakes: set[datetime] = set()
+    asked: list[tuple[tuple[str, ...], int]] = []
     looked_around: bool = False
+    looked_beside: bool = False
 
     def take(self, other: Found) -> None:
         """Add what was found elsewhere."""
@@ -121,6 +124,7 @@ class Found(Struct):
         self.endings += other.endings
         self.held += other.held
         self.wakes |= other.wakes
+        self.looked_around |= other.looked_around
 
 
 class Scene(Struct):
@@ -157,6 +161,12 @@ class Scene(Struct):
         return self.around.case.visits
 
     @property
+    def beside(self) -> list[Run]:
+        """The runs of this spell so far."""
+        self.place.looked_beside = True
+        return self.runs
+
+    @property
     def around(self) -> Course:
         """The whole course of the case, for those who look further than this place."""
         self.place.looked_around = True
@@ -173,7 +183,7 @@ class Scene(Struct):
         """The state of a step: of this run, else of the first run of this spell that has it."""
         if self.run is not None and step in self.run.steps:
             return self.run.steps[step]
-        for run in self.runs:
+        for run in self.beside:
             if step in run.steps:
                 return run.steps[step]
         return None

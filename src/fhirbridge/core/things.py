@@ -29,11 +29,11 @@ class Things:
         self._alike: dict[tuple[str, str, str, str], list[Thing]] = defaultdict(list)
         for thing in own.things.values():
             if thing.key.pack == pack:
-                self._alike[_logical(thing.key)].append(thing)
+                self._alike[logical(thing.key)].append(thing)
 
     def find(self, key: Key, scene: Scene) -> tuple[Thing | None, Key]:
         """What was written for this key, and the key under which it is (or would be) written."""
-        same = self._alike.get(_logical(key), [])
+        same = self._alike.get(logical(key), [])
         if not same:
             return None, key
         mine = _of_scope(same, key)
@@ -52,7 +52,7 @@ class Things:
 
     def passed_on(self, key: Key) -> Thing | None:
         """What was written for a period that has passed, and taken back when the next began."""
-        mine = _of_scope(self._alike.get(_logical(key), []), key)
+        mine = _of_scope(self._alike.get(logical(key), []), key)
         return next((t for t in mine if t.reason is Withdrawal.SUPERSEDED), None)
 
     def _stands(self, thing: Thing) -> bool:
@@ -74,7 +74,7 @@ class Things:
         return begun or thing.sent is not None or thing.completed is not None
 
 
-def _logical(key: Key) -> tuple[str, str, str, str]:
+def logical(key: Key) -> tuple[str, str, str, str]:
     """What two things share that were written for the same act in the same case."""
     return key.case, key.kind, key.action, key.role
 

@@ -169,7 +169,7 @@ class Running(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of them started."""
-        runs = [run for run in scene.runs if run.pathway in self.pathways]
+        runs = [run for run in scene.beside if run.pathway in self.pathways]
         if not runs:
             return Finding(
                 False, because=(Reason(f"Not running: {', '.join(f'“{title}”' for title in self.titles)}."),)
@@ -197,7 +197,7 @@ class Disengaged(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the case ended."""
-        runs = [run for run in scene.runs if run.pathway in self.pathways]
+        runs = [run for run in scene.beside if run.pathway in self.pathways]
         last = max(runs, key=lambda run: run.since, default=None)
         ended = scene.scope.ended
         if last is None or last.ending is None or ended is None:
