@@ -505,8 +505,8 @@ class Kept(Protocol):
         """
         ...
 
-    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
-        """How many of these versions are not kept; of those without an id, how many say something new."""
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
+        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
         ...
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:

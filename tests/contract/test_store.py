@@ -289,11 +289,15 @@ async def test_how_much_of_it_is_not_kept_yet(store: Store) -> None:
         return version
 
     await store.keep("epr", [appointment("a"), said("noshow", 0)], [], NOON)
-    assert await store.kept.unknown("epr", [appointment("a"), appointment("a", "2"), appointment("b")]) == 2
-    assert await store.kept.unknown("epr", [appointment("b"), appointment("b")]) == 1
-    assert await store.kept.unknown("epr", [said("noshow", 1), said("fulfilled", 2), said("noshow", 3)]) == 2
-    assert await store.kept.unknown("other", [appointment("a")]) == 1
-    assert await store.kept.unknown("epr", []) == 0
+
+    async def unknown(*versions: Version, epr: str = "epr") -> int:
+        return len(await store.kept.unknown(epr, versions))
+
+    assert await unknown(appointment("a"), appointment("a", "2"), appointment("b")) == 2
+    assert await unknown(appointment("b"), appointment("b")) == 1
+    assert await unknown(said("noshow", 1), said("fulfilled", 2), said("noshow", 3)) == 2
+    assert await unknown(appointment("a"), epr="other") == 1
+    assert await unknown() == 0
 
 
 async def test_the_patients_of_an_epr_in_order(store: Store) -> None:

@@ -29,13 +29,13 @@ class MemoryKept:
         last = self._last(epr, resource_type)
         return {identity for identity, one in last.items() if is_expected(one.fact, start, end, patient)}
 
-    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
-        """How many of these versions are not kept; of those without an id, how many say something new."""
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
+        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
         kept: Named = {}
         for (of, kind, identity, key), version in self._versions.items():
             if of == epr:
                 kept.setdefault((kind, identity), []).append((version.fact.known, key))
-        return len(new_among(versions, kept))
+        return new_among(versions, kept)
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
         """Patients of this EPR about whom anything is kept, in order, those past `after`."""

@@ -223,15 +223,22 @@ async def _erased(site: Site, event: Event, kept: Version | None, noticed: datet
     last = max([*before, *([kept] if kept else [])], key=lambda version: version.fact.known, default=None)
     if last is None or last.fact.erased:
         return before
+    return [*before, as_gone(last, noticed, version=event.version if event.deleted else "")]
+
+
+def as_gone(last: Version, noticed: datetime, *, version: str = "") -> Version:
+    """The last version of a resource that is no longer there, as one that should never have been.
+
+    `noticed` is when that became known, `version` what the EPR calls the deletion, if it calls it anything.
+    """
     fact = last.fact
-    deletion = event.version if event.deleted else ""
     gone = replace(
         fact,
         erased=True,
         known=max(noticed, fact.known + _TICK),
-        source=Source(fact.source.type, fact.source.id, deletion or _following(fact.source.version)),
+        source=Source(fact.source.type, fact.source.id, version or _following(fact.source.version)),
     )
-    return [*before, Version(fact=gone, resource=last.resource)]
+    return Version(fact=gone, resource=last.resource)
 
 
 def _following(version: str) -> str:

@@ -103,8 +103,8 @@ class SqlKept:
                 facts |= await _last_facts(connection, epr, resource_type, some)
         return {identity for identity, fact in facts.items() if is_expected(fact, start, end, patient)}
 
-    async def unknown(self, epr: str, versions: Sequence[Version]) -> int:
-        """How many of these versions are not kept; of those without an id, how many say something new."""
+    async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
+        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
         about: Named = {(one.fact.source.type, one.fact.source.id): [] for one in versions}
         async with self._database.reading() as connection:
             for some in _batches(sorted(about)):
@@ -112,7 +112,7 @@ class SqlKept:
                 these = tuple_(table.c.type, table.c.id).in_(some)
                 for kind, identity, known, version in await connection.execute(rows.where(table.c.epr == epr, these)):
                     about[kind, identity].append((known, version))
-        return len(new_among(versions, about))
+        return new_among(versions, about)
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:
         """Patients of this EPR about whom anything is kept, in order, those past `after`."""
