@@ -354,7 +354,7 @@ async def test_a_row_the_epr_refuses_for_good_becomes_a_dead_letter(stage: Stage
     stage.epr.deliver = refuse  # type: ignore[method-assign]
     await stage.settle()
 
-    assert [why for _, why in stage.store.dead.values()] == ["no such code"]
+    assert [letter.reason for letter in await stage.store.dead_letters.search()] == ["no such code"]
 
 
 async def test_a_payload_counts_only_where_the_site_trusts_it(stage: Stage) -> None:

@@ -335,4 +335,6 @@ async def test_a_notice_that_is_refused_is_a_dead_letter_and_the_worklist_has_th
     bench.service = Service(bench.store, {"trust": Site(epr=bench.epr, mapping=MAPPING, packs=())}, bench.clock)
     await bench.delivered(*created(writes.TASK))
     assert [one.identity for one in await bench.listed("Task")] == [writes.TASK.identity]
-    assert len(bench.store.dead) == 1
+    (letter,) = await bench.store.dead_letters.search()
+    assert (letter.subject, letter.outgoing.identity) == (ANN, writes.TASK.identity)
+    assert (letter.reason, letter.outcome) == ("422 no such category", {"resourceType": "OperationOutcome"})

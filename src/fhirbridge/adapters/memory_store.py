@@ -8,22 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
-from msgspec.structs import replace
-
 from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_copies import MemoryCopies
 from fhirbridge.adapters.memory_dispatches import MemoryDispatches
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
+from fhirbridge.adapters.memory_outbox import MemoryOutbox
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
-from fhirbridge.adapters.store.outbox import check_receipt, whole_subjects
 from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.sql_store import LEASE
 from fhirbridge.adapters.store.version_key import is_by_content, key_among, version_key
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
-from fhirbridge.errors import Defect, Overtaken
+from fhirbridge.errors import Overtaken
 from fhirbridge.ports import (
     Arrival,
     Delivery,
@@ -59,27 +57,16 @@ class _State:
         return max(self.wakes_at, self.held_until)
 
 
-@dataclass
-class _Row:
-    """One row of the outbox that is not settled."""
-
-    delivery: Delivery
-    not_before: datetime | None = None
-    why: str = ""
-
-
 class MemoryStore:
-    """The in-memory `ports.Store`. `dead` holds the outbox rows that an EPR refused, with its reason."""
+    """The in-memory `ports.Store`."""
 
     def __init__(self, *, lease: timedelta = LEASE) -> None:
-        self.dead: dict[int, tuple[Outgoing, str]] = {}
         self._lease = lease
         self._rows = count(1)
         self._inbox: dict[int, Arrival] = {}
         self._versions: dict[tuple[str, str, str, str], Version] = {}
         self._subjects: dict[Subject, _State] = {}
-        self._outbox: dict[int, _Row] = {}
-        self._settled: set[int] = set()
+        self.dead_letters = self._outbox = MemoryOutbox(self._rows)
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
         self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
@@ -219,50 +206,30 @@ class MemoryStore:
         state.turn += 1
         state.wakes_at = wakes_at if state.news == revision.news else _earlier(state.wakes_at, wakes_at)
         state.effects.extend(effects)
-        for item in outgoing:
-            row = next(self._rows)
-            self._outbox[row] = _Row(Delivery(row=row, subject=subject, outgoing=item))
+        self._outbox.enqueue(subject, outgoing, decided_at)
         self.dispatches.follow(subject, effects, outgoing)
 
-    async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
-        """Outbox rows that may be tried now, in the order they were decided."""
-        postponed: set[Subject] = set()
-        ready: list[Delivery] = []
-        for row in self._outbox.values():
-            subject = row.delivery.subject
-            if row.not_before is not None and row.not_before > now:
-                postponed.add(subject)
-            if subject not in postponed:
-                ready.append(row.delivery)
-        return whole_subjects(ready, limit)
+    async def undelivered(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Delivery]:
+        """Outbox rows that may be tried now, in the order they were decided; of these EPRs where any are named."""
+        return self._outbox.undelivered(now, limit, eprs)
 
     async def delivered(self, receipts: Sequence[Receipt], now: datetime) -> None:
         """Record what the EPR made of them; refused ones become dead letters."""
-        for receipt in receipts:
-            check_receipt(receipt)
-            if receipt.row not in self._outbox and receipt.row not in self._settled:
-                raise Defect(f"receipts for outbox rows that do not exist: {[receipt.row]}")
-        settled = {one.row: self._outbox[one.row].delivery for one in receipts if one.row in self._outbox}
-        self._copies.delivered(receipts, settled, now)
+        waiting = self._outbox.waiting(receipts)
+        self._copies.delivered(receipts, waiting, now)
         for receipt in sorted(receipts, key=lambda receipt: receipt.row):
-            row = self._outbox.pop(receipt.row, None)
-            if row is None:
+            delivery = waiting.pop(receipt.row, None)
+            if delivery is None:
                 continue
-            self._settled.add(receipt.row)
-            if receipt.refused:
-                self.dead[receipt.row] = (row.delivery.outgoing, receipt.refused)
-            else:
-                references = self._state(row.delivery.subject).references
-                references[row.delivery.outgoing.identity] = receipt.reference
+            self._outbox.settle(receipt, now)
+            if not receipt.refused:
+                references = self._state(delivery.subject).references
+                references[delivery.outgoing.identity] = receipt.reference
                 references.update({there.identity: there.reference for there in receipt.also})
 
     async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:
         """Try these rows again not before `until`; counts one attempt more."""
-        for number in rows:
-            row = self._outbox.get(number)
-            if row is not None:
-                row.delivery = replace(row.delivery, attempts=row.delivery.attempts + 1)
-                row.not_before, row.why = until, why
+        self._outbox.postpone(rows, until, why)
 
     async def subscriptions(self, epr: str) -> list[Subscribed]:
         """What the service has registered at this EPR."""

@@ -14,11 +14,12 @@ import structlog
 from fhirbridge.errors import EprConflict, EprError, EprUnavailable, Overtaken
 from fhirbridge.fhir.capability import Capability, Way, Writing, writes_for
 from fhirbridge.fhir.worklist import listed_id
-from fhirbridge.ports import Clock, Delivery, Listed, Receipt, Store, Subject
+from fhirbridge.ports import Clock, Delivery, Receipt, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
 from fhirbridge.service.pauses import Pauses, wait
-from fhirbridge.service.placing import planned, provenance_of
+from fhirbridge.service.placing import planned
+from fhirbridge.service.recognising import keep
 from fhirbridge.service.site import Site, said, shown
 from fhirbridge.service.versions import facts_in
 
@@ -95,32 +96,11 @@ async def _carry_out(
     # First what is surely taken: a step is on the worklist even while the EPR is away.
     await store.worklist.place(subject, plan.placings, now)
     answered = await site.epr.deliver(plan.deliveries, references) if plan.deliveries else []
-    receipts = plan.receipts(subject.epr, rows, answered)
-    if ways["Provenance"].way is not Way.NATIVE:
-        await _keep_provenances(
-            store, subject, [row for row in rows if row.row not in plan.kept], receipts, standing, now
-        )
-    return receipts
+    return plan.receipts(subject.epr, rows, answered)
 
 
 def _is_native(writing: Writing) -> bool:
     return writing.way is Way.NATIVE and (writing.changeable or writing.type == "Provenance")
-
-
-async def _keep_provenances(
-    store: Store,
-    subject: Subject,
-    rows: Sequence[Delivery],
-    receipts: Sequence[Receipt],
-    standing: Mapping[str, Listed],
-    now: datetime,
-) -> None:
-    """On the worklist, those of what was written into an EPR that does not take them."""
-    written = {receipt.row: receipt.reference for receipt in receipts if receipt.reference}
-    placings = [provenance_of(row, written[row.row]) for row in rows if row.row in written]
-    new = [placing for placing in placings if placing is not None and placing.identity not in standing]
-    if new:
-        await store.worklist.place(subject, new, now)
 
 
 def _count(subject: Subject, receipts: Sequence[Receipt]) -> None:

@@ -71,15 +71,6 @@ def planned(
     return Plan(placings=tuple(planning.placings), deliveries=tuple(planning.deliveries), kept=dict(planning.kept_rows))
 
 
-def provenance_of(row: Delivery, target: str) -> Placing | None:
-    """The Provenance of a row for the worklist, where the EPR takes none; None for a row without."""
-    provenance = row.outgoing.provenance
-    code = write_code(provenance)
-    if not code:
-        return None
-    return Placing(identity=code, resource={**provenance, "target": [{"reference": target}]})
-
-
 class _Planning:
     """One pass over the rows, in their order."""
 
@@ -172,9 +163,11 @@ class _Planning:
         )
 
     def _place_provenance(self, row: Delivery) -> None:
-        placing = provenance_of(row, self._ours[row.outgoing.identity])
-        if placing is not None and placing.identity not in self._standing:
-            self.placings.append(placing)
+        provenance = row.outgoing.provenance
+        code = write_code(provenance)
+        if code and code not in self._standing:
+            target = {"reference": self._ours[row.outgoing.identity]}
+            self.placings.append(Placing(identity=code, resource={**provenance, "target": [target]}))
 
     def _tell(self, row: Delivery, before: Stand | None, after: Stand) -> None:
         """Let the EPR know, as what it takes."""

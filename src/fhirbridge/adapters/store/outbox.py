@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -87,8 +87,10 @@ async def creation_of(connection: AsyncConnection, subject: Subject, identity: s
     return next((found for row in rows if (found := _OUTGOING.decode(row)).verb == "create"), None)
 
 
-async def undelivered(connection: AsyncConnection, now: datetime, limit: int) -> list[Delivery]:
-    """The oldest rows that may be tried, whole subjects at a time."""
+async def undelivered(
+    connection: AsyncConnection, now: datetime, limit: int, eprs: Collection[str] | None
+) -> list[Delivery]:
+    """The oldest rows that may be tried, whole subjects at a time; of these EPRs where any are named."""
     before = outbox.alias("before")
     postponed = exists().where(
         before.c.state == PENDING,
@@ -97,7 +99,9 @@ async def undelivered(connection: AsyncConnection, now: datetime, limit: int) ->
         before.c.row <= outbox.c.row,
         before.c.not_before > now,
     )
-    ready = (outbox.c.state == PENDING, ~postponed)
+    ready = [outbox.c.state == PENDING, ~postponed]
+    if eprs is not None:
+        ready.append(outbox.c.epr.in_(eprs))
     oldest = select(outbox.c.epr, outbox.c.patient).where(*ready).order_by(outbox.c.row).limit(limit).subquery()
     query = (
         select(outbox.c.row, outbox.c.epr, outbox.c.patient, outbox.c.outgoing, outbox.c.attempts)
@@ -163,14 +167,20 @@ async def _settle_one(
     await connection.execute(
         update(outbox)
         .where(outbox.c.row == receipt.row)
-        .values(state=state, attempts=outbox.c.attempts + 1, last_error=receipt.refused, settled_at=now)
+        .values(
+            state=state,
+            attempts=outbox.c.attempts + 1,
+            last_error=receipt.refused,
+            outcome=_JSON.encode(receipt.outcome) if receipt.outcome else None,
+            settled_at=now,
+        )
     )
     if state == DELIVERED:
         for there in (There(identity, receipt.reference, receipt.version), *receipt.also):
             place = {"reference": there.reference, "version": there.version}
             await connection.execute(
                 insert_into(connection, written)
-                .values(epr=subject.epr, patient=subject.patient, identity=there.identity, **place)
+                .values(epr=subject.epr, patient=subject.patient, identity=there.identity, unaudited_since=now, **place)
                 .on_conflict_do_update(index_elements=["epr", "identity"], set_=place)
             )
 

@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from fhirbridge.adapters.store import copies, dispatches, inbox, outbox, schema, subjects
 from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
+from fhirbridge.adapters.store.dead_letters import SqlDeadLetters
 from fhirbridge.adapters.store.gaps import SqlGaps, open_at
 from fhirbridge.adapters.store.group_commit import GroupCommit
 from fhirbridge.adapters.store.kept import SqlKept
@@ -67,6 +68,7 @@ class SqlStore:
         self.gaps = SqlGaps(database)
         self.worklist = SqlWorklist(database)
         self.audit = SqlAudit(database)
+        self.dead_letters = SqlDeadLetters(database)
         self.kept = SqlKept(database)
         self.dispatches = dispatches.SqlDispatches(database)
 
@@ -187,10 +189,10 @@ class SqlStore:
             await outbox.enqueue(connection, subject, outgoing, decided_at)
             await dispatches.follow(connection, subject, effects)
 
-    async def undelivered(self, now: datetime, limit: int) -> list[Delivery]:
-        """Outbox rows that may be tried now, in the order they were decided."""
+    async def undelivered(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Delivery]:
+        """Outbox rows that may be tried now, in the order they were decided; of these EPRs where any are named."""
         async with self._database.reading() as connection:
-            return await outbox.undelivered(connection, now, limit)
+            return await outbox.undelivered(connection, now, limit, eprs)
 
     async def delivered(self, receipts: Sequence[Receipt], now: datetime) -> None:
         """Record what the EPR made of them; refused ones become dead letters."""

@@ -161,7 +161,15 @@ outbox = Table(
     Column("not_before", Instant),
     Column("last_error", Text, nullable=False, server_default=text("''")),
     Column("settled_at", Instant),
+    # The OperationOutcome of a refusal.
+    Column("outcome", LargeBinary),
     sqlite_autoincrement=True,
+)
+Index(
+    "ix_outbox_dead",
+    outbox.c.row,
+    sqlite_where=outbox.c.state == "dead",
+    postgresql_where=outbox.c.state == "dead",
 )
 Index(
     "ix_outbox_pending",
@@ -182,6 +190,15 @@ written = Table(
     Column("patient", Text, nullable=False),
     Column("reference", Text, nullable=False),
     Column("version", Text, nullable=False),
+    # Delivered then, and not looked for again since: an EPR may hold it twice.
+    Column("unaudited_since", Instant),
+)
+Index(
+    "ix_written_unaudited",
+    written.c.epr,
+    written.c.unaudited_since,
+    sqlite_where=written.c.unaudited_since.is_not(None),
+    postgresql_where=written.c.unaudited_since.is_not(None),
 )
 Index("ix_written_epr_patient", written.c.epr, written.c.patient)
 Index("ix_written_epr_reference", written.c.epr, written.c.reference)
@@ -297,3 +314,20 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_audit_recorded", audit.c.recorded)
+
+# What an EPR held twice: which of the two stands, and whether the other was withdrawn.
+doubles = Table(
+    "doubles",
+    metadata,
+    Column("row", _ROW, primary_key=True, autoincrement=True),
+    Column("epr", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("kept", Text, nullable=False),
+    Column("double", Text, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("found", Instant, nullable=False),
+    UniqueConstraint("epr", "double"),
+    sqlite_autoincrement=True,
+)
+Index("ix_doubles_epr_patient", doubles.c.epr, doubles.c.patient)
