@@ -47,6 +47,7 @@ COMMANDS = (
     Deferred("mapping", "fhirbridge.cli.mapping", "How the records of an EPR are read."),
     Deferred("letter", "fhirbridge.cli.letter", "Letters and notices, looked at before anybody gets one."),
     Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
+    Deferred("replay", "fhirbridge.cli.replay", "Try again what EPRs refused, or show it."),
 )
 """In the order in which the help lists them."""
 
