@@ -10,7 +10,7 @@ from msgspec import Struct
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Source
-from fhirbridge.core.spells import Ending
+from fhirbridge.core.signs import Ending
 
 
 class Outlook(StrEnum):

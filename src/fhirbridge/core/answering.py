@@ -17,7 +17,7 @@ from fhirbridge.core.history import History
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.policy import Repeat
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import Ending
+from fhirbridge.core.signs import Ending
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED

@@ -18,7 +18,8 @@ from fhirbridge.core.findings import Finding
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Act, Every, Pack, Repeat, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
-from fhirbridge.core.spells import REASONS, Ending, Sign, spell_of
+from fhirbridge.core.signs import REASONS, Ending, Sign
+from fhirbridge.core.spells import spell_of
 from fhirbridge.core.things import Things
 from fhirbridge.core.timeline import Record
 

@@ -15,7 +15,8 @@ from fhirbridge.core.facts import Task
 from fhirbridge.core.history import History
 from fhirbridge.core.policy import Act, Step
 from fhirbridge.core.scene import Ask, Scene
-from fhirbridge.core.spells import TOOK_UP, Ending
+from fhirbridge.core.signs import Ending
+from fhirbridge.core.spells import TOOK_UP
 from fhirbridge.core.vocabulary import ANSWERED
 
 _SAME_INSTANT = timedelta(seconds=1)

@@ -14,6 +14,7 @@ from functools import partial
 
 from fhirbridge.core.cases import Case
 from fhirbridge.core.confirming import confirming
+from fhirbridge.core.corrections import ACTION as CORRECTION
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Obligation, Standing, Unfounded
 from fhirbridge.core.effects import Kind, Own, Thing
@@ -73,7 +74,9 @@ def decide(
         memory.join(looking.places, obligations, made)
     deliveries = confirming(pack, record, own, now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
-    gone = [thing for thing in memory.could_go() if thing.identity not in wanted]
+    # A correction stays owed, be it under way: whoever waits for it was told what it corrects.
+    may_go = (thing for thing in memory.could_go() if thing.key.action != CORRECTION)
+    gone = [thing for thing in may_go if thing.identity not in wanted]
     stand = [run for _, run in found.all]
 
     def may_tell(thing: Thing) -> bool:

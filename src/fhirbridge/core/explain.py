@@ -25,7 +25,8 @@ from fhirbridge.core.policy import Condition, Pack, Pathway, Step
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
 from fhirbridge.core.sharing import may_be_told
-from fhirbridge.core.spells import Course, Ending, Scope
+from fhirbridge.core.signs import Ending
+from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record
 
 

@@ -19,7 +19,8 @@ from fhirbridge.core.identity import of_run
 from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Found, Run, Scene, StepState
 from fhirbridge.core.sharing import may_be_told
-from fhirbridge.core.spells import Course, Ending, Scope, Sign
+from fhirbridge.core.signs import Ending, Sign
+from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record
 
 

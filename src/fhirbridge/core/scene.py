@@ -19,7 +19,8 @@ from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding
-from fhirbridge.core.spells import Course, Ending, Scope
+from fhirbridge.core.signs import Ending
+from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record
 
 if TYPE_CHECKING:

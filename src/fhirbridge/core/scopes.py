@@ -15,7 +15,8 @@ from fhirbridge.core.answers import anchor, answers
 from fhirbridge.core.effects import Own
 from fhirbridge.core.scene import Run
 from fhirbridge.core.signals import SignalSpan
-from fhirbridge.core.spells import DISCHARGE, Course, Ending, Overdue, Scope, Sign, stay_bounds
+from fhirbridge.core.signs import Ending, Sign
+from fhirbridge.core.spells import DISCHARGE, Course, Overdue, Scope, stay_bounds
 from fhirbridge.core.timeline import Record
 
 

@@ -8,24 +8,20 @@ correction does not restart what staff have begun.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 
 from msgspec import Struct
 
-from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.cases import Case, Visit
-from fhirbridge.core.effects import Own, Withdrawal
-from fhirbridge.core.facts import AppointmentState, Encounter, Source, Task
+from fhirbridge.core.effects import Own
+from fhirbridge.core.facts import AppointmentState, Encounter, Source
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
-from fhirbridge.core.messages import about, check_ins, sent_at
+from fhirbridge.core.messages import check_ins
 from fhirbridge.core.signals import SignalSpan, discharged_at
+from fhirbridge.core.signs import Ending, Sign, Signs
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.vocabulary import ANSWERED, CONTACT_MADE, CONTACTS_PATIENT
 
 AT_START = "start"
 """The scope of the spell that begins with the case itself."""
@@ -38,49 +34,7 @@ TOOK_UP = frozenset(
 )
 """States of an appointment that was made and not cancelled."""
 
-_SAID = frozenset({"completed", "in-progress"})
 _ADDED = re.compile(r"[|>@]")
-
-
-class Sign(StrEnum):
-    """What brings a spell to its end."""
-
-    ATTENDED = "attended"
-    CONTACT = "contact"
-    DISCHARGED = "discharged"
-    DECEASED = "deceased"
-    OVER = "over"
-    """What the scope is about has come to its end."""
-
-
-REASONS = {
-    Sign.ATTENDED: Withdrawal.RE_ENGAGED,
-    Sign.CONTACT: Withdrawal.RE_ENGAGED,
-    Sign.DISCHARGED: Withdrawal.DISCHARGED,
-    Sign.DECEASED: Withdrawal.DECEASED,
-    Sign.OVER: Withdrawal.NOT_NEEDED,
-}
-"""Why something is withdrawn when its run ended by that sign."""
-
-
-class Ending(Struct, frozen=True):
-    """The sign that ended a spell: when, by which resource version, and with which outcome, if it was a Task's.
-
-    `anchor` names it independently of where it is stored, to serve as the next spell's scope.
-    """
-
-    at: datetime
-    sign: Sign
-    source: Source
-    anchor: str
-    outcome: str | None = None
-    clock: datetime | None = None
-    """From when deadlines run, where that is later: it became known long after it happened."""
-
-    @property
-    def counts_from(self) -> datetime:
-        """The instant deadlines run from."""
-        return self.clock or self.at
 
 
 class Miss(Struct, frozen=True):
@@ -157,7 +111,7 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
     if len(lapses) > 1:
         lapses.sort(key=lambda m: (m.at, m.visit.source))
-    signs = _Signs(case, record, own, until)
+    signs = Signs(case, record, own, until)
     written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
     spells = _spells(lapses, written, signs, closed)
     changes_at = earliest((*upcoming, case.comes_after(now)))
@@ -199,80 +153,7 @@ def _died(record: Record, now: datetime) -> Ending | None:
     return Ending(at, Sign.DECEASED, person.source, person.source.reference)
 
 
-class _Signs:
-    """Attendances and contacts of a case up to an instant, oldest first, one for each instant.
-
-    Most cases have many of them, and few that anybody asks for: what is known of an attendance is put together then.
-    """
-
-    def __init__(self, case: Case, record: Record, own: Own, until: datetime) -> None:
-        self._all: Sequence[Visit | Ending] = case.came_by(until)
-        contacts = [c for c in _contacts(case, record, own) if c.at <= until]
-        if contacts:
-            self._all = sorted((*self._all, *contacts), key=_place)
-        self._ats = [each.at for each in self._all]
-        if len(set(self._ats)) < len(self._ats):
-            first = [n for n, at in enumerate(self._ats) if n == 0 or at != self._ats[n - 1]]
-            self._all, self._ats = [self._all[n] for n in first], [self._ats[n] for n in first]
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __getitem__(self, number: int) -> Ending:
-        each = self._all[number]
-        return each if isinstance(each, Ending) else _attended(each)
-
-    @property
-    def last(self) -> Ending | None:
-        """The last of them."""
-        return self[-1] if self._all else None
-
-    def next_from(self, at: datetime) -> int:
-        """The number of the first that is not before that instant."""
-        return bisect_left(self._ats, at)
-
-    def attended_before(self, number: int) -> Ending | None:
-        """The last attendance among those before the one with this number."""
-        while number:
-            number -= 1
-            each = self._all[number]
-            if not isinstance(each, Ending):
-                return _attended(each)
-        return None
-
-
-def _place(sign: Visit | Ending) -> tuple[datetime, Sign, str]:
-    if isinstance(sign, Ending):
-        return sign.at, sign.sign, sign.anchor
-    return sign.at, Sign.ATTENDED, sign.source.reference
-
-
-def _contacts(case: Case, record: Record, own: Own) -> Iterable[Ending]:
-    for message in record.messages:
-        fact = message.latest
-        said = fact.from_patient and fact.status in _SAID
-        if said and about(fact, case, record.cases):
-            yield Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference)
-    for task in record.tasks:
-        if _is_contact(task.latest) and case.id in cases_of_task(task, own, record.cases):
-            yield _contact(task)
-
-
-def _attended(visit: Visit) -> Ending:
-    return Ending(visit.at, Sign.ATTENDED, visit.seen or visit.source, visit.source.reference)
-
-
-def _contact(task: History[Task]) -> Ending:
-    fact = task.latest
-    anchor = f"obligation:{fact.obligation}" if fact.obligation else fact.source.reference
-    return Ending(happened_at(task), Sign.CONTACT, fact.source, anchor, fact.outcome)
-
-
-def _is_contact(fact: Task) -> bool:
-    return fact.status in ANSWERED and fact.outcome in CONTACT_MADE and not CONTACTS_PATIENT.isdisjoint(fact.actions)
-
-
-def _spells(lapses: list[Miss], written: list[datetime], signs: _Signs, closed: Ending | None) -> tuple[Scope, ...]:
+def _spells(lapses: list[Miss], written: list[datetime], signs: Signs, closed: Ending | None) -> tuple[Scope, ...]:
     """The spells in which something lapsed or was written to the patient, and the last one in any case.
 
     A spell has the number of the sign that ends it; the last one ends with the case, if that has ended.
@@ -286,7 +167,7 @@ def _spells(lapses: list[Miss], written: list[datetime], signs: _Signs, closed: 
 
 
 def _spell(
-    number: int, inside: list[Miss], lapses: list[Miss], misses: list[Miss], signs: _Signs, closed: Ending | None
+    number: int, inside: list[Miss], lapses: list[Miss], misses: list[Miss], signs: Signs, closed: Ending | None
 ) -> Scope:
     before = signs[number - 1] if number else None
     attended = signs.attended_before(number)

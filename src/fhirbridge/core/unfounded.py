@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fhirbridge.core.effects import Kind, Own, Thing, Withdrawal
-from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Signal, Source, Task
+from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Person, Signal, Source, Task
 from fhirbridge.core.history import meaning
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
-from fhirbridge.core.spells import REASONS, Course, spell_of
+from fhirbridge.core.signs import REASONS
+from fhirbridge.core.spells import Course, spell_of
 from fhirbridge.core.timeline import Record
 
 
@@ -69,13 +70,15 @@ def _taken_back(source: Source, record: Record) -> bool:
 
 
 def stated(source: Source, record: Record) -> str:
-    """What a trigger says now: an appointment's state, whether care has ended, or only that it was not erased."""
+    """What a trigger says now: an appointment's state, whether care has ended or the patient died, that it is there."""
     history = record.sources.get(source.reference)
     if history is None or history.latest.erased:
         return _ERASED
     fact = history.latest
     if isinstance(fact, Episode | Encounter):
         return _FINISHED if fact.status == _FINISHED else _OPEN
+    if isinstance(fact, Person):
+        return _DECEASED if fact.deceased else _STATED
     if isinstance(fact, Signal):
         return _OPEN if fact.active and fact.end is None else _FINISHED
     visit = record.visits.get(source.reference)
@@ -93,6 +96,7 @@ def _fallen(thing: Thing, record: Record) -> list[Source]:
     return fallen
 
 
+_DECEASED = "deceased"
 _ERASED = "erased"
 _FINISHED = "finished"
 _OPEN = "open"

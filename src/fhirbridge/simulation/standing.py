@@ -14,7 +14,7 @@ from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Source
-from fhirbridge.core.spells import Ending, Sign
+from fhirbridge.core.signs import Ending, Sign
 from fhirbridge.fhir.wording import display, sentence
 
 _SIGNS = {

@@ -13,7 +13,7 @@ from fhirbridge.core.facts import AppointmentState, Consent, Source
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import Sign
+from fhirbridge.core.signs import Sign
 from fhirbridge.core.vocabulary import RISK_SIGNALS
 
 PLANNING = frozenset({"discharge-agreed", "well-wants-discharge", "goals-met"})

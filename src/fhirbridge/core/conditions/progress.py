@@ -11,7 +11,7 @@ from fhirbridge.core.decision import Reason
 from fhirbridge.core.effects import Kind
 from fhirbridge.core.findings import Finding, any_of
 from fhirbridge.core.scene import Answer, Ask, Scene
-from fhirbridge.core.spells import Sign
+from fhirbridge.core.signs import Sign
 from fhirbridge.core.vocabulary import ATTEMPT_FAILED, NOT_DONE
 
 FAILED = "failed"
