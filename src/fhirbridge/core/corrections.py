@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from fhirbridge.core.decision import Obligation, Reason, Standing
 from fhirbridge.core.effects import Key, Kind, Own, Thing
-from fhirbridge.core.facts import Source
+from fhirbridge.core.facts import Person, Source
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
@@ -84,6 +84,8 @@ def _steps(pack: Pack, thing: Thing) -> Iterable[Step]:
 
 def _reason(source: Source, record: Record, pack: Pack) -> Reason:
     latest = record.sources[source.reference].latest
+    if isinstance(latest, Person) and not latest.deceased:
+        return Reason("The patient is not recorded as having died any more.", (latest.source,))
     visit = record.visits.get(source.reference)
     if visit is not None:
         at = pack.calendar.at_time(visit.at)

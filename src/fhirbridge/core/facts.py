@@ -196,7 +196,7 @@ class Person(Fact, frozen=True, kw_only=True):
     deceased_at: datetime | None = None
     replaced_by: str | None = None
     replaces: tuple[str, ...] = ()
-    """Of `Patient.link`, as `Patient/id`: the record that goes on in place of this one, and those that this replaces."""
+    """Of `Patient.link`, as `Patient/id`: the record that goes on instead of this one, and those that this replaces."""
     practitioners: tuple[str, ...] = ()
     """References of generalPractitioner."""
     practice: str | None = None

@@ -37,6 +37,11 @@ def name_of(resource: Resource | None) -> str:
     )
 
 
+def has_died(patient: Resource | None) -> bool:
+    """Whether the Patient is recorded as having died."""
+    return patient is not None and (patient.get("deceasedBoolean") is True or "deceasedDateTime" in patient)
+
+
 def address_of(resource: Resource | None) -> tuple[str, ...]:
     """The lines of the postal address; none where the resource has no address in use."""
     chosen = _preferred((resource or {}).get("address"), _HOMES)

@@ -3,7 +3,8 @@
 A file says which actions it is for (`actions`), who may get it (`to`, audiences), its `title` and its `body`: parts
 with a heading, paragraphs (`says`) and a list (`items`). `{name}` stands for one of `FIELDS`; a paragraph that names a
 field which this letter has no value for is left out. `only` keeps a part to some audiences. `include` takes a part of
-`shared.yaml`, or one of `MADE`, which are made from the record.
+`shared.yaml`, or one of `MADE`, which are made from the record. A text with `after-death` takes the place of the other
+for the same action once the patient is recorded as having died.
 
 A trust's own folder goes before what ships, file by file.
 """
@@ -61,6 +62,7 @@ class Template(Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     body: tuple[Part, ...]
     closing: str = "Yours sincerely"
+    after_death: bool = msgspec.field(default=False, name="after-death")
 
 
 Shared = dict[str, Part]
@@ -71,14 +73,15 @@ class Templates(Struct, frozen=True):
     """All templates by action, every `include` of a shared part resolved."""
 
     by_action: dict[str, Template]
+    after_death: dict[str, Template] = {}
 
-    def of(self, action: str, audience: Audience) -> Template:
-        """The template for this action.
+    def of(self, action: str, audience: Audience, *, died: bool = False) -> Template:
+        """The template for this action, about somebody who has `died` the one written for that, if there is any.
 
         Raises:
             ConfigurationError: there is none, or none that this audience may get.
         """
-        template = self.by_action.get(action)
+        template = (self.after_death.get(action) if died else None) or self.by_action.get(action)
         if template is None:
             raise ConfigurationError(f"no letter is written for {action!r}: write a text with it among its actions")
         if audience not in template.to:
@@ -100,10 +103,12 @@ def load_templates(own: Path | None = None) -> Templates:
     if flaws := list(_flaws(files, read, shared)):
         raise flaws[0]
     by_action: dict[str, Template] = {}
+    after_death: dict[str, Template] = {}
     for template in read.values():
         body = tuple(_resolved(part, shared) for part in template.body)
-        by_action.update(dict.fromkeys(template.actions, msgspec.structs.replace(template, body=body)))
-    return Templates(by_action)
+        mine = after_death if template.after_death else by_action
+        mine.update(dict.fromkeys(template.actions, msgspec.structs.replace(template, body=body)))
+    return Templates(by_action, after_death)
 
 
 def flaws_of(own: Path | None = None) -> list[ConfigurationError]:
@@ -164,15 +169,16 @@ def _resolved(part: Part, shared: Shared) -> Part:
 
 
 def _flaws(files: Mapping[str, Path], read: Mapping[str, Template], shared: Shared) -> Iterator[ConfigurationError]:
-    taken: dict[str, str] = {}
+    taken: dict[tuple[str, bool], str] = {}
     for name, template in read.items():
         place = str(files[name])
         for action in template.actions:
             if action not in ACTIONS:
                 yield ConfigurationError(f"actions: {action!r} is no action; write one of its codes", place=place)
-            if action in taken:
-                yield ConfigurationError(f"actions: {action!r} has a text in {taken[action]} already", place=place)
-            taken.setdefault(action, str(files[name].name))
+            mine = (action, template.after_death)
+            if mine in taken:
+                yield ConfigurationError(f"actions: {action!r} has a text in {taken[mine]} already", place=place)
+            taken.setdefault(mine, str(files[name].name))
         yield from _unknown(place, "title", [template.title])
         yield from _unknown(place, "closing", [template.closing])
         for number, part in enumerate(template.body, start=1):

@@ -69,7 +69,7 @@ def write(matter: Matter, stationery: Stationery) -> Letter:
         ConfigurationError: no text is written for this action and audience.
     """
     audience = audience_of(matter.role)
-    template = stationery.templates.of(matter.action, audience)
+    template = stationery.templates.of(matter.action, audience, died=people.has_died(matter.patient))
     head = stationery.letterhead
     values = _values(matter, stationery)
     recipient = matter.recipient or (people.name_of(matter.patient) if audience is Audience.PATIENT else "")
