@@ -101,6 +101,30 @@ class CertificateAuth(Tls):
 Auth = Annotated[BearerAuth | SmartAuth | NhsJwtAuth | CertificateAuth, Field(discriminator="kind")]
 
 
+class PollingSettings(_Section):
+    """How an EPR is asked that does not tell of changes itself.
+
+    Where it cannot say what changed either, a window of days is read again: from `past` days before today until
+    `future` days after it, `slice` of them in one search. The days up to `near` around today are read each time, the
+    whole every `reconcile` seconds; so is what subscriptions tell of, in case they missed something. `demands` names
+    the search parameters that the EPR insists on, by type and with all their values:
+    {Appointment: {location: ["1", "2"]}}.
+    """
+
+    past: int = Field(default=28, ge=1, le=730)
+    future: int = Field(default=90, ge=1, le=730)
+    slice: int = Field(default=7, ge=1, le=31)
+    near: int = Field(default=2, ge=0, le=14)
+    reconcile: float = Field(default=14_400.0, ge=300, le=604_800)
+    demands: dict[str, dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]] = {}
+
+    @model_validator(mode="after")
+    def _near_is_within(self) -> Self:
+        if self.near > min(self.past, self.future):
+            raise ValueError("near is more than past or future; it is a part of the window")
+        return self
+
+
 class EprSettings(_Section):
     """One EPR. `auth` is how the service shows who it is; `token` the short form of a token that does not expire.
 
@@ -121,6 +145,7 @@ class EprSettings(_Section):
     feed: FeedKind | None = None
     payload: Literal["empty", "id-only", "full-resource"] | None = None
     heartbeat: float = Field(default=60.0, ge=0)
+    polling: PollingSettings = PollingSettings()
     packs: tuple[str, ...] = ()
 
     @field_validator("base_url")

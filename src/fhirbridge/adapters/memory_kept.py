@@ -30,7 +30,7 @@ class MemoryKept:
         return {identity for identity, one in last.items() if is_expected(one.fact, start, end, patient)}
 
     async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
-        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
+        """Those of these versions that are not kept, each once; without an id, those that say something new."""
         kept: Named = {}
         for (of, kind, identity, key), version in self._versions.items():
             if of == epr:

@@ -57,7 +57,7 @@ class Poll(ABC):
     async def _found(self, kind: str, parameters: Mapping[str, Sequence[str]]) -> dict[str, Resource]:
         """By id, what a search finds, asked once for each of the values that the EPR wants to be named."""
         found: dict[str, Resource] = {}
-        for demanded in _combinations(self._demands.get(kind, {})):
+        for demanded in combinations(self._demands.get(kind, {})):
             async for resource in self._epr.search(kind, {**parameters, **demanded}):
                 found[str(resource["id"])] = resource
         return found
@@ -190,7 +190,7 @@ def _watch(resource_type: str, *, readable: bool) -> Watch:
     return Watch(type=resource_type, standing=Standing.NOT_OFFERED, why=f"the EPR offers no {resource_type}")
 
 
-def _combinations(demanded: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+def combinations(demanded: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
     """One search for each combination of values; one without any where nothing is demanded."""
     for values in product(*demanded.values()):
         yield dict(zip(demanded, values, strict=True))

@@ -104,7 +104,7 @@ class SqlKept:
         return {identity for identity, fact in facts.items() if is_expected(fact, start, end, patient)}
 
     async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
-        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
+        """Those of these versions that are not kept, each once; without an id, those that say something new."""
         about: Named = {(one.fact.source.type, one.fact.source.id): [] for one in versions}
         async with self._database.reading() as connection:
             for some in _batches(sorted(about)):
