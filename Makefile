@@ -9,6 +9,7 @@ BIN := .venv/bin
 TOOLS_STAMP := .tools/.stamp
 SYNC_STAMP := .venv/.synced
 VENV_STAMP := .venv/.installed
+SANDBOX_STAMP := .mesh-sandbox/.synced
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 # A uv set up on this machine for something else must not change what is installed here.
@@ -41,6 +42,12 @@ $(VENV_STAMP): $(SYNC_STAMP) pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The tests' MESH pins other versions than the service has, and so lives in an environment of its own.
+$(SANDBOX_STAMP): $(TOOLS_STAMP) requirements/mesh-sandbox.txt
+	test -x .mesh-sandbox/bin/python || $(UV) venv --quiet --python $(PYTHON) .mesh-sandbox
+	$(UV) pip sync --quiet --python .mesh-sandbox/bin/python --require-hashes requirements/mesh-sandbox.txt
+	@touch $@
+
 demo: setup ## play a few weeks of a sample caseload against a sample EPR
 	$(BIN)/fhirbridge demo
 
@@ -52,7 +59,7 @@ test-unit: setup ## run the fast tests: no network, no sleeping
 test-cases: setup ## play every case of the casebook
 	$(BIN)/python -m pytest tests/cases -n 2 $(PYTEST_ARGS)
 
-test-integration: setup ## run the tests that start real servers on loopback
+test-integration: setup $(SANDBOX_STAMP) ## run the tests that start real servers on loopback
 	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## lint, format, types, direction of imports, cases and their pages, what is generated
@@ -71,11 +78,12 @@ lock: $(TOOLS_STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrad
 	$(COMPILE) $(UPGRADE) requirements/uv.in --output-file requirements/uv.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --all-extras --output-file requirements/all.txt
 	$(COMPILE) $(UPGRADE) pyproject.toml --constraint requirements/all.txt --output-file requirements/runtime.txt
+	$(COMPILE) $(UPGRADE) requirements/mesh-sandbox.in --output-file requirements/mesh-sandbox.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in --constraint requirements/all.txt --output-file requirements/build.txt
 
 bench: setup ## measure
 	$(BIN)/python -m bench
 
 clean: ## remove what was made here, the environments too
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .mesh-sandbox .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

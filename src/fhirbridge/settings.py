@@ -28,8 +28,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from fhirbridge.access import AccessSettings
 from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.fhir.itk3_rules import MAILBOX
 from fhirbridge.fhir.capability import FeedKind
+from fhirbridge.fhir.itk3_rules import MAILBOX
 
 PREFIX = "FHIRBRIDGE_"
 

@@ -8,11 +8,13 @@ from fhirbridge.doctor.asking import let_in, reach
 from fhirbridge.doctor.configured import means_of, of_directory, of_letters, of_settings
 from fhirbridge.doctor.findings import Examination, Finding
 from fhirbridge.doctor.judging import judged
+from fhirbridge.doctor.mesh import of_certificates, of_mesh
 from fhirbridge.errors import NotKnown
 from fhirbridge.fhir.capability import Capability, feeds_for, writes_for
 from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.wiring.eprs import epr_of, mapping_of
+from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
+from fhirbridge.wiring.mesh import mesh_of
 from fhirbridge.wiring.policies import assignments_of, calendar_of, directory_of, pack_of
 
 _FIRST = ("Appointment", "Encounter", "EpisodeOfCare", "Patient")
@@ -33,6 +35,8 @@ async def examine(name: str, settings: Settings) -> Examination:
     packs = _packs(settings, one, calendar)
     mapping = mapping_of(name, one)
     ours = [*of_directory(packs, directory_of(mapping)), *of_letters(settings, packs, calendar)]
+    ours += of_certificates(settings, name, one, SystemClock().now())
+    ours += await of_mesh(settings, mesh_of(settings, SystemClock()))
     types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
     async with epr_of(name, one) as epr:
         reached, capability = await reach(epr, means_of(one))
