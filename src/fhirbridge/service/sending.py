@@ -42,8 +42,8 @@ class Sending:
     async def turn(self) -> bool:
         """Send what waits, and ask the channels what they have heard; whether there may be more of it at once."""
         sent = await self.send()
-        await self.learn()
-        return sent > 0
+        learnt = await self.learn()
+        return sent > 0 or learnt > 0
 
     async def send(self) -> int:
         """Send a batch; how many were handed over, or refused for good."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import Struct
 
 from fhirbridge.core.calendar import Span
 from fhirbridge.core.decision import Reason
+from fhirbridge.core.deliveries import Report
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.history import clock
@@ -89,18 +91,27 @@ def _unanswered(scene: Scene, tried: tuple[datetime, Source], time: Span) -> Fin
 
 
 class MessageFromGp(Struct, frozen=True):
-    """The patient's GP has written since the run started."""
+    """The patient's GP has written since the run started: a message in the record, or an answer to what was sent."""
 
     def find(self, scene: Scene) -> Finding:
         """Holds since that message."""
         run, person = scene.run, scene.record.person
         gps = set(person.practitioners) if person is not None else set()
-        found = [
-            (sent_at(m.latest), m.latest.source)
+        found: list[tuple[datetime, tuple[Source, ...]]] = [
+            (sent_at(m.latest), (m.latest.source,))
             for m in scene.record.messages
             if m.latest.sender in gps and run is not None and sent_at(m.latest) >= run.since
         ]
+        found += [(at, ()) for at in _answers(scene) if run is not None and at >= run.since]
         if not found:
             return Finding(False, because=(Reason("The GP has not answered."),))
-        at, source = min(found)
-        return Finding(True, at, (Reason(f"The GP wrote on {scene.calendar.on_date(at)}.", (source,)),))
+        at, sources = min(found)
+        return Finding(True, at, (Reason(f"The GP wrote on {scene.calendar.on_date(at)}.", sources),))
+
+
+def _answers(scene: Scene) -> Iterator[datetime]:
+    """When the GP answered something that was sent to them in this case."""
+    for thing in scene.own.things.values():
+        if thing.key.role == "gp" and thing.key.case in scene.course.case.names:
+            for each in thing.consignments:
+                yield from (said.at for said in each.reports if said.report is Report.ANSWERED)
