@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import tempfile
 from contextlib import suppress
@@ -23,7 +24,7 @@ from fhirbridge.demo.people import Caseload, read_caseload
 from fhirbridge.demo.player import Player
 from fhirbridge.demo.sample_epr import command, sample_epr
 from fhirbridge.demo.staff import Staff
-from fhirbridge.demo.stage import EPR, staged
+from fhirbridge.demo.stage import EPR, VISITOR, Keys, staged
 from fhirbridge.demo.telling import Line, introduction, news, tell
 from fhirbridge.wiring.service import Runtime
 
@@ -58,9 +59,10 @@ async def _demo(leave: bool) -> None:
         folder = Path(name)
         listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
         port = listening.getsockname()[1]
+        keys = Keys(secrets.token_urlsafe(9), secrets.token_urlsafe(24), secrets.token_bytes(16))
         async with (
             sample_epr(folder, _free_port()) as epr_url,
-            staged(caseload, folder, epr_url, port) as (runtime, clock),
+            staged(caseload, folder, epr_url, port, keys) as (runtime, clock),
             httpx.AsyncClient(base_url=epr_url, timeout=30.0) as http,
         ):
             calendar = runtime.service.sites[EPR].calendar
@@ -72,7 +74,7 @@ async def _demo(leave: bool) -> None:
                 await asyncio.wait({service, playing}, return_when=asyncio.FIRST_COMPLETED)
                 if playing.done():
                     await playing
-                    _show_where_to_look(caseload, epr_url, port)
+                    _show_where_to_look(caseload, epr_url, port, keys)
                     if leave:
                         return
                     people.print("It keeps running until Ctrl-C.")
@@ -118,18 +120,21 @@ def _print(caseload: Caseload, told: dict[str, list[Line]], calendar: Calendar) 
         account.print(rows)
 
 
-def _show_where_to_look(caseload: Caseload, epr_url: str, port: int) -> None:
-    patient = f"Patient/{caseload.people[0].id}"
+def _show_where_to_look(caseload: Caseload, epr_url: str, port: int, keys: Keys) -> None:
+    patient = f"patient=Patient/{caseload.people[0].id}"
     origin = "https://fhirbridge.example/fhir/CodeSystem/origin|fhirbridge"
     screens = epr_url.removesuffix("/fhir") + "/ui"
+    service = f"http://127.0.0.1:{port}"
     links = {
+        f"The service's console, in a browser (name: {VISITOR}, password: {keys.password})": service,
         "The EPR's own screens, in a browser": f"{screens}/resources?type=Task",
-        f"Tasks for {caseload.people[0].name}": f"{epr_url}/Task?patient={patient}",
+        f"Tasks for {caseload.people[0].name}": f"{epr_url}/Task?{patient}",
         "Letters and notices": f"{epr_url}/Communication?_tag={origin}",
         "Why each was written": f"{epr_url}/Provenance?_tag={origin}",
         "What is still to be done": f"{epr_url}/Task?status=requested",
-        "The service: is it ready?": f"http://127.0.0.1:{port}/readyz",
-        "The service: what it counts": f"http://127.0.0.1:{port}/metrics",
+        f"The service's FHIR view (curl -H 'Authorization: Bearer {keys.token}')": f"{service}/fhir/Task?{patient}",
+        "The service: is it ready?": f"{service}/readyz",
+        "The service: what it counts": f"{service}/metrics",
     }
     account = _for_the_account()
     account.print("\nWhere to look, with a browser or curl (quote the links):")

@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from msgspec import structs
-from pydantic import HttpUrl
+from msgspec import Struct, structs
+from pydantic import HttpUrl, SecretStr
 
+from fhirbridge.access import AccessSettings, hashed, token_hash
+from fhirbridge.access.sections import PersonAccess, SystemAccess
 from fhirbridge.demo.people import Caseload, instant
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
 from fhirbridge.service import Service
@@ -19,15 +21,36 @@ from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime, built
 
 EPR = "sample"
+VISITOR = "demo"
+"""The name to sign in by at the console."""
 
 _POLL = 0.2
 _LEASE = 0.001
 """Seconds for which a worker holds a patient. There is one worker, and the story must not wait for leases to expire."""
 
+_QUICK = 2**14
+"""The cost of a password that is worth something for as long as the demonstration runs."""
+
+
+class Keys(Struct, frozen=True):
+    """What opens the demonstration: the password of the console, the token of the FHIR view, and random salt."""
+
+    password: str
+    token: str
+    salt: bytes
+
+    def access(self) -> AccessSettings:
+        """One visitor, one client."""
+        password = SecretStr(hashed(self.password, self.salt, n=_QUICK))
+        return AccessSettings(
+            people={VISITOR: PersonAccess(name="Demo visitor", role="Team manager", password=password)},
+            systems={VISITOR: SystemAccess(token_sha256=token_hash(self.token))},
+        )
+
 
 @asynccontextmanager
 async def staged(
-    caseload: Caseload, folder: Path, epr_url: str, port: int
+    caseload: Caseload, folder: Path, epr_url: str, port: int, keys: Keys
 ) -> AsyncIterator[tuple[Runtime, StoryClock]]:
     """The service with its database in the folder, to listen on the port, and the clock that it goes by."""
     # Made without the environment: a demonstration has no business with the database of a service that is set up here.
@@ -37,6 +60,7 @@ async def staged(
         eprs={EPR: EprSettings(base_url=HttpUrl(epr_url))},
         poll=_POLL,
         lease=_LEASE,
+        access=keys.access(),
     )
     calendar = calendar_of(settings.zone, settings.holidays)
     clock = StoryClock(instant(caseload.begins, calendar), machine=lambda: datetime.now(UTC))
