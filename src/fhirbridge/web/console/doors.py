@@ -35,6 +35,7 @@ class Doors:
         self.gate = gate
         self._clock = clock
         self._sessions = Sessions(_key(settings.access.session_key_file))
+        self._reached_at = urlsplit(settings.reached_at).netloc
         self._secure = settings.reached_at.startswith("https://")
         self._cookie = "__Host-fhirbridge" if self._secure else "fhirbridge"
         # A try takes 128 MiB for a moment: one after the other.
@@ -77,7 +78,7 @@ class Doors:
             NotAllowed: it came from elsewhere, or from a page of a session that is over.
             TooLarge: it is larger than any form of the console can be.
         """
-        if not _from_here(request):
+        if not self._from_here(request):
             raise NotAllowed("the form was sent from another site", issue="forbidden")
         body = bytearray()
         async for chunk in request.stream():
@@ -90,6 +91,13 @@ class Doors:
         ):
             raise NotAllowed("the form is from a session that is over; open the page again", issue="forbidden")
         return fields
+
+    def _from_here(self, request: Request) -> bool:
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return False
+        origin = request.headers.get("Origin", "")
+        # A proxy may have changed Host.
+        return not origin or urlsplit(origin).netloc in (request.headers.get("Host", ""), self._reached_at)
 
     def _session(self, request: Request) -> Session | None:
         cookie = request.cookies.get(self._cookie, "")
@@ -115,13 +123,6 @@ def within(path: str) -> str:
     parts = urlsplit(path)
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc
     return path if inside else "/"
-
-
-def _from_here(request: Request) -> bool:
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin", "")
-    return not origin or urlsplit(origin).netloc == request.headers.get("Host", "")
 
 
 def _key(file: Path | None) -> bytes:
