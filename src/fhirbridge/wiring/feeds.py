@@ -12,12 +12,12 @@ from fhirbridge.adapters.feeds.polling import DateWindowPoll, HistoryPoll, LastU
 from fhirbridge.adapters.feeds.registering import Reader
 from fhirbridge.adapters.feeds.rest_hook import RestHookFeed
 from fhirbridge.errors import EprRefused
-from fhirbridge.fhir.capability import POLLED, Capability, FeedKind, feeds_for, ways_of_asking
+from fhirbridge.fhir.capability import POLLED, SUBSCRIBED, Capability, FeedKind, feeds_for, ways_of_asking
 from fhirbridge.ports import Event, Feed, Store
 from fhirbridge.service import Site
 from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.service.windows import Window
-from fhirbridge.settings import EprSettings
+from fhirbridge.settings import EprSettings, PollingSettings
 
 
 class Chosen(Struct, frozen=True):
@@ -29,6 +29,21 @@ class Chosen(Struct, frozen=True):
     kinds: Mapping[str, FeedKind]
     used: tuple[tuple[Feed, tuple[str, ...]], ...]
     read: Reader
+    whole: frozenset[str] = frozenset()
+    """The types that are read as a whole from time to time, whatever else tells of them."""
+    glances: Mapping[str, DateWindowPoll] = {}
+    """What reads the days around today, between two readings of the whole window."""
+
+    def glance(self, resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
+        """What changes most: between two readings of the whole, where the EPR cannot say what changed."""
+        if resource_type in self.glances:
+            return self.glances[resource_type].glance(resource_type, now)
+        return self.look(resource_type, since, now)
+
+    def look(self, resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
+        """Everything of the type that changed since then, by the feed that has it, else however it can be read."""
+        feed = next((feed for feed, types in self.used if resource_type in types), None)
+        return (feed.look if feed is not None else self.read)(resource_type, since, now)
 
     @property
     def polled(self) -> frozenset[str]:
@@ -46,7 +61,7 @@ async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> C
     types = sorted(site.mapping.resource_types)
     found = feeds_for(offers, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
     kinds = {feed.type: feed.kind for feed in found}
-    polls = polls_of(site, store)
+    polls = polls_of(site, store, one.polling)
     read = reader(offers, site.epr.name, polls)
     by_kind: dict[FeedKind, list[str]] = {}
     for name, kind in kinds.items():
@@ -60,16 +75,27 @@ async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> C
             used.append((_backport(site, store, one, endpoint, read), tuple(mine)))
         elif kind in POLLED:
             used.append((polls[kind], tuple(mine)))
-    return Chosen(kinds, tuple(used), read)
+    window = polls[FeedKind.DATE_WINDOW]
+    days = [name for name, kind in kinds.items() if kind is FeedKind.DATE_WINDOW]
+    glances = dict.fromkeys(days, window) if isinstance(window, DateWindowPoll) else {}
+    return Chosen(kinds, tuple(used), read, _whole(kinds, offers), glances)
 
 
-def polls_of(site: Site, store: Store) -> dict[FeedKind, Feed]:
+def _whole(kinds: Mapping[str, FeedKind], offers: Capability) -> frozenset[str]:
+    """What may be missed in spite of its feed, or has none of its own, as far as the EPR can be asked for it."""
+    read_whole = SUBSCRIBED | {FeedKind.DATE_WINDOW}
+    found = (name for name, kind in kinds.items() if kind in read_whole or (kind is FeedKind.RECORD and name in EVENTFUL))
+    return frozenset(name for name in found if ways_of_asking(offers, name))
+
+
+def polls_of(site: Site, store: Store, how: PollingSettings) -> dict[FeedKind, Feed]:
     """The ways in which an EPR can be asked, by kind."""
     kept = store.kept
+    window = Window(past=how.past, future=how.future, slice=how.slice, near=how.near)
     return {
-        FeedKind.LAST_UPDATED: LastUpdatedPoll(site, kept),
+        FeedKind.LAST_UPDATED: LastUpdatedPoll(site, kept, how.demands),
         FeedKind.HISTORY: HistoryPoll(site, kept),
-        FeedKind.DATE_WINDOW: DateWindowPoll(site, kept, window=Window()),
+        FeedKind.DATE_WINDOW: DateWindowPoll(site, kept, how.demands, window=window),
         FeedKind.RECORD: PatientPoll(site, kept),
     }
 

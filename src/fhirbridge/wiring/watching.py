@@ -63,6 +63,8 @@ class Watcher:
         self._gaps = runtime.store.gaps
         self._chosen: Chosen | None = None
         self._known: dict[tuple[str, Cause], Gap] = {}
+        self._refused: dict[str, str] = {}
+        self._overlap = timedelta(seconds=runtime.settings.overlap)
         self._place = f"subscriptions at {name}"
         runtime.unready[self._place] = "not checked yet"
 
@@ -127,41 +129,55 @@ class Watcher:
         for gap in await self._gaps.open(self._name):
             open_gaps[gap.type] = min(gap.since, open_gaps.get(gap.type, gap.since))
         done = True
-        for one in sorted(open_gaps.keys() | self._polled()):
+        whole = await self._overdue()
+        for one in sorted(open_gaps.keys() | self._polled() | whole.keys()):
             if one in watches and watches[one].standing is not Standing.ACTIVE:
                 continue
-            done &= await self._read_one(one, open_gaps.get(one))
+            done &= await self._read_one(one, open_gaps.get(one), whole.get(one))
         return done
 
-    async def _read_one(self, resource_type: str, gap_since: datetime | None) -> bool:
+    async def _overdue(self) -> dict[str, datetime]:
+        """The types that are to be read as a whole again, and since when what was missed of them may be unread."""
+        if self._chosen is None:
+            return {}
+        now = self._runtime.clock.now()
+        every = timedelta(seconds=self._runtime.settings.eprs[self._name].polling.reconcile)
+        read = {one: await self._gaps.marked(self._name, _whole(one)) for one in sorted(self._chosen.whole)}
+        return {one: at or now for one, at in read.items() if at is None or now - at >= every}
+
+    async def _read_one(self, resource_type: str, gap_since: datetime | None, whole_since: datetime | None) -> bool:
         began = self._runtime.clock.now()
-        if self._kind(resource_type) in (FeedKind.RECORD, FeedKind.NONE):
+        if self._kind(resource_type) in (FeedKind.RECORD, FeedKind.NONE) and whole_since is None:
             # Read before each decision, or unknown to the EPR: there is nothing that could have been missed.
             await self._gaps.covered(self._name, resource_type, gap_since or began, began, began)
             return True
         come_to = await self._gaps.marked(self._name, resource_type) if resource_type in self._polled() else None
-        since = min((at for at in (gap_since, come_to) if at is not None), default=began)
+        since = min((at for at in (gap_since, come_to, whole_since) if at is not None), default=began)
+        whole = gap_since is not None or whole_since is not None
         try:
-            found = await self._take_in(resource_type, since - timedelta(seconds=self._runtime.settings.overlap))
+            found = await self._take_in(resource_type, since - self._overlap, whole=whole)
         except EprRefused as refusal:
             _log.warning("the EPR cannot say what changed", epr=self._name, type=resource_type, why=said(refusal))
+            self._refused[resource_type] = str(refusal)
             return False
+        self._refused.pop(resource_type, None)
         if resource_type in self._polled():
             await self._gaps.mark(self._name, resource_type, began)
+        if whole:
+            await self._gaps.mark(self._name, _whole(resource_type), began)
         await self._gaps.covered(self._name, resource_type, since, began, self._runtime.clock.now())
         if gap_since is not None:
             _log.info("read what may have been missed", epr=self._name, type=resource_type, events=found)
         return True
 
-    async def _take_in(self, resource_type: str, since: datetime) -> int:
+    async def _take_in(self, resource_type: str, since: datetime, *, whole: bool) -> int:
         """Put what changed since then into the inbox; how many events that was."""
         if self._chosen is None:
             return 0
         total = 0
         batch: list[Event] = []
         now = self._runtime.clock.now()
-        feed = next((feed for feed, types in self._chosen.used if resource_type in types), None)
-        look = feed.look if feed is not None else self._chosen.read
+        look = self._chosen.look if whole else self._chosen.glance
         async for event in look(resource_type, since, now):
             batch.append(event)
             if len(batch) >= _BATCH:
@@ -212,6 +228,7 @@ class Watcher:
         ]
         if self._kind("Appointment") in (FeedKind.RECORD, FeedKind.NONE):
             blind.append("Appointment: the EPR neither tells of changes nor can be asked for them")
+        blind += [f"{one}: {why}" for one, why in self._refused.items() if one in NEEDED]
         if blind:
             self._runtime.unready[self._place] = "; ".join(blind)
         else:
@@ -227,6 +244,11 @@ class Watcher:
     def _kind(self, resource_type: str) -> FeedKind:
         """The kind of its feed; none as long as the EPR has not said what it can do."""
         return self._chosen.kinds.get(resource_type, FeedKind.NONE) if self._chosen is not None else FeedKind.NONE
+
+
+def _whole(resource_type: str) -> str:
+    """What the last reading of the type as a whole is marked as."""
+    return f"{resource_type} as a whole"
 
 
 async def first_of(events: Iterable[asyncio.Event], seconds: float) -> None:
