@@ -28,13 +28,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from fhirbridge.access import AccessSettings
 from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.fhir.capability import FeedKind
+from fhirbridge.fhir.capability import FeedKind, Way
 from fhirbridge.fhir.itk3_rules import MAILBOX
 
 PREFIX = "FHIRBRIDGE_"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 Risk = Annotated[str, StringConstraints(pattern=r"^(unknown|none|identified)$")]
+Written = Annotated[str, StringConstraints(pattern=r"^(Task|Flag|CarePlan|Communication|Provenance|AuditEvent)$")]
 Overrides = dict[str, dict[str, str | int]]
 """For each pack, new values of its settings."""
 
@@ -132,7 +133,8 @@ class EprSettings(_Section):
     the policies for its patients; empty means those of the service. `trust_payload`: believe notifications where the
     EPR cannot be asked. `feed` is the best way to be used of learning of changes, where that shall not be what the EPR
     offers; `payload` what its notifications shall carry, and `heartbeat` the seconds after which a subscription to a
-    topic gives a sign of life, 0 for an EPR that gives none.
+    topic gives a sign of life, 0 for an EPR that gives none. `writes` says how a type is written there, where that
+    shall not be what the EPR offers. No more than `requests_per_second`, and `requests_at_once`, are sent to it.
     """
 
     base_url: HttpUrl
@@ -147,6 +149,9 @@ class EprSettings(_Section):
     heartbeat: float = Field(default=60.0, ge=0)
     polling: PollingSettings = PollingSettings()
     packs: tuple[str, ...] = ()
+    writes: dict[Written, Way] = {}
+    requests_per_second: float = Field(default=100.0, gt=0)
+    requests_at_once: int = Field(default=10, ge=1)
 
     @field_validator("base_url")
     @classmethod
@@ -232,7 +237,8 @@ class MeshSettings(Tls):
 
     `mailbox`, `password` and `shared_key` are those NHS England gave; `certificate` is the client certificate that live
     MESH asks for. `ods` is the organisation that sends; its name and telephone number are those of the letterhead.
-    `chunk` is the size in bytes above which a message goes in parts, `timeout` that of one request in seconds.
+    `chunk` is the size in bytes above which a message goes in parts, `timeout` the seconds that one request may take,
+    `poll` those between two looks into the mailbox.
     """
 
     url: HttpUrl
@@ -242,6 +248,7 @@ class MeshSettings(Tls):
     ods: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3,10}$")]
     chunk: int = Field(default=75_000_000, ge=1_000, le=100_000_000)
     timeout: float = Field(default=60.0, gt=0)
+    poll: float = Field(default=300.0, ge=0)
 
     @field_validator("mailbox")
     @classmethod
@@ -262,7 +269,8 @@ class Settings(BaseSettings):
     the first that matches a case applies, and `packs` is not used then. An EPR with packs of its own keeps to
     those. `pack_archive` is a folder with older versions of packs, NAME@VERSION.yaml, which running pathways stay
     with. `access` says who may look; nobody may by default. Without `letters` nothing goes out as a letter, but as
-    its words alone. `public_url` is where EPRs reach it; by default the host and port it listens on.
+    its words alone. An EPR is left alone once `opens_after` calls in a row failed. Rows that are settled are kept for
+    `keep_settled` seconds. `public_url` is where EPRs reach it; by default the host and port it listens on.
     """
 
     model_config = SettingsConfigDict(
@@ -285,6 +293,8 @@ class Settings(BaseSettings):
     follow_from: AwareDatetime | None = None
     zone: str = "Europe/London"
     holidays: str = "ENG"
+    opens_after: int = Field(default=3, ge=1)
+    keep_settled: float = Field(default=90 * 86400.0, ge=86400.0)
     lease: float = Field(default=60.0, gt=0)
     poll: float = Field(default=1.0, gt=0)
     check_subscriptions: float = Field(default=300.0, gt=0)

@@ -95,7 +95,16 @@ class MeshChannel:
     name = "mesh"
     awaits = Stage.RECEIVED
 
-    def __init__(self, open_client: Opening, sender: Sender, workflow: Workflow, clock: Clock) -> None:
+    def __init__(
+        self,
+        open_client: Opening,
+        sender: Sender,
+        workflow: Workflow,
+        clock: Clock,
+        *,
+        every: timedelta = timedelta(minutes=5),
+    ) -> None:
+        self.every = every
         self._open = open_client
         self._sender = sender
         self._workflow = workflow

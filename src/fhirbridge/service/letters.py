@@ -7,6 +7,7 @@ alone, and why is logged: nothing is held up, and nothing is dropped.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -16,7 +17,8 @@ from msgspec.structs import replace
 
 from fhirbridge.core.calendar import span
 from fhirbridge.core.decision import Obligation
-from fhirbridge.core.effects import Own
+from fhirbridge.core.deliveries import Recipient
+from fhirbridge.core.effects import Addressed, Own
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError, Defect, EprError
 from fhirbridge.fhir import canonical
@@ -47,6 +49,7 @@ class _Desk(Struct, frozen=True):
     subject: Subject
     record: Record
     own: Own
+    addressed: Mapping[str, Sequence[Recipient]]
     obligations: Mapping[str, Obligation]
     now: datetime
 
@@ -58,7 +61,12 @@ async def with_letters(
     if site.stationery is None or not any(map(_is_letter, settled.outgoing)):
         return settled.outgoing
     obligations = {each.identity: each for each in settled.created}
-    desk = _Desk(store, site, site.stationery, subject, Record.of(known.facts), settled.own, obligations, now)
+    addressed: dict[str, list[Recipient]] = defaultdict(list)
+    for effect in settled.effects:
+        if isinstance(effect, Addressed):
+            addressed[effect.identity].append(effect.to)
+    record = Record.of(known.facts)
+    desk = _Desk(store, site, site.stationery, subject, record, settled.own, addressed, obligations, now)
     return tuple([await _with_letter(desk, row) if _is_letter(row) else row for row in settled.outgoing])
 
 
@@ -89,7 +97,7 @@ async def _matter(desk: _Desk, row: Outgoing) -> Matter:
     obligation = desk.obligations.get(row.identity)
     action = str(communication["category"][0]["coding"][0]["code"])
     patient = await _resource(desk, desk.subject.patient)
-    name, address = await _recipient(desk, communication["recipient"])
+    name, address = await _recipient(desk, row.identity, communication["recipient"])
     plans = {}
     if action in _PLANS:
         called, kept_as = _PLANS[action]
@@ -112,13 +120,20 @@ async def _matter(desk: _Desk, row: Outgoing) -> Matter:
     )
 
 
-async def _recipient(desk: _Desk, recipients: Sequence[Resource]) -> tuple[str, tuple[str, ...]]:
-    """Name and address of whom it goes to; of several recipients none is shown to the others."""
+async def _recipient(desk: _Desk, identity: str, recipients: Sequence[Resource]) -> tuple[str, tuple[str, ...]]:
+    """Name and address of whom it goes to; of several recipients none is shown to the others.
+
+    The directory's address goes before that of the record.
+    """
     if len(recipients) != 1:
         return "", ()
     reference = str(recipients[0].get("reference", ""))
     resource = await _resource(desk, reference) if reference else None
-    return people.name_of(resource) or str(recipients[0].get("display", "")), people.address_of(resource)
+    name = people.name_of(resource) or str(recipients[0].get("display", ""))
+    listed = desk.addressed.get(identity, ())
+    if len(listed) == 1 and listed[0].address:
+        return (listed[0].shown if listed[0].role != "patient" else name), listed[0].address
+    return name, people.address_of(resource)
 
 
 async def _resource(desk: _Desk, reference: str) -> Resource | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from fhirbridge.adapters.auth.certificates import tls_context
@@ -26,7 +27,8 @@ def mesh_of(settings: Settings, clock: Clock) -> MeshChannel | None:
     if one.ca or one.certificate:
         tls_context(ca=one.ca, certificate=one.certificate, key=one.certificate_key, place="mesh")
     sender = Sender(ods=one.ods, name=settings.letters.name, telephone=settings.letters.phone, mailbox=one.mailbox)
-    return MeshChannel(lambda: _client(one), sender, SEND_DOCUMENT, clock)
+    every = timedelta(seconds=one.poll)
+    return MeshChannel(lambda: _client(one), sender, SEND_DOCUMENT, clock, every=every)
 
 
 def _client(one: MeshSettings) -> Post:
