@@ -20,7 +20,7 @@ export UV_COMPILE_BYTECODE := 1
 # Hospital networks often look into TLS: trust what the machine trusts, as pip and curl do there.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup demo test test-unit test-cases test-integration check format lock bench clean
+.PHONY: help setup demo browser test test-unit test-cases test-integration check format lock bench clean
 
 help: ## say what each target is for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -59,7 +59,12 @@ test-unit: setup ## run the fast tests: no network, no sleeping
 test-cases: setup ## play every case of the casebook
 	$(BIN)/python -m pytest tests/cases -n 2 $(PYTEST_ARGS)
 
-test-integration: setup $(SANDBOX_STAMP) ## run the tests that start real servers on loopback
+# The console is tried in a real browser. Where there is none and none can be installed, those tests say so and are skipped.
+browser: ## install Chromium, where that takes no more than Debian's package manager and the right to use it
+	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium here"
+
+test-integration: setup browser $(SANDBOX_STAMP) ## run the tests that start real servers on loopback
 	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## lint, format, types, direction of imports, cases and their pages, what is generated

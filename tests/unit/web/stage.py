@@ -63,6 +63,7 @@ class Stage:
         *eprs: str,
         access: dict[str, Any] | None = None,
         writes: dict[str, Way] | None = None,
+        public_url: str = "https://bridge.example/",
     ) -> None:
         self.clock = Clock()
         self.store = MemoryStore()
@@ -73,7 +74,7 @@ class Stage:
         }
         self.settings = Settings.model_construct(
             eprs={name: EprSettings(base_url=HttpUrl(f"https://{name}.example/fhir/")) for name in sites},
-            public_url=HttpUrl("https://bridge.example/"),
+            public_url=HttpUrl(public_url),
             access=AccessSettings.model_validate(self._access(tmp_path) if access is None else access),
         )
         self.runtime = Runtime(
