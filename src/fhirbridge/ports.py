@@ -24,6 +24,7 @@ from fhirbridge.channels import Told as Told
 from fhirbridge.core.effects import AnyEffect, Held
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.gaps import Gap as Gap
+from fhirbridge.core.merging import Link
 from fhirbridge.fhir.capability import FeedKind
 from fhirbridge.fhir.notification import Event as Event
 from fhirbridge.fhir.render.outgoing import Outgoing as Outgoing
@@ -133,7 +134,8 @@ class Known(Struct, frozen=True, kw_only=True):
     """All that is known about a subject: facts of the EPR (every kept version) and our own effects, oldest first.
 
     `references` gives for each identity that was delivered its `Type/id` in the EPR, `gaps` those open at its EPR.
-    `replaced_by` is the patient (`Patient/id`) whose record goes on in place of this one; `Store.load` does not look.
+    `links` are those that name this very record; `replaced_by` is the patient (`Patient/id`) whose record goes on in
+    place of this one, in the end: `Store.load` does not look for that.
     """
 
     facts: tuple[AnyFact, ...]
@@ -141,6 +143,7 @@ class Known(Struct, frozen=True, kw_only=True):
     references: dict[str, str]
     revision: Revision = Revision()
     gaps: tuple[Gap, ...] = ()
+    links: frozenset[Link] = frozenset()
     replaced_by: str | None = None
 
 
@@ -343,12 +346,36 @@ class Clock(Protocol):
         ...
 
 
+class Merges(Protocol):
+    """The durable truth about records of patients that were merged: who says that which is replaced by which."""
+
+    async def claim(self, subject: Subject, links: Collection[Link], now: datetime) -> None:
+        """What this patient's record says now, in place of what it said before.
+
+        Whoever else is named by what was not said before, or is no longer said, is due now.
+        """
+        ...
+
+    async def linked(self, subject: Subject) -> frozenset[Link]:
+        """Everything said about this record and those linked to it, at one remove or more."""
+        ...
+
+    async def wake(self, subject: Subject, now: datetime) -> None:
+        """Make the patient due now: something was learnt about a record that theirs replaces."""
+        ...
+
+
 class Store(Protocol):
     """The durable truth: inbox, versions, timers, effects, outbox, subscriptions, and the service's own worklist."""
 
     @property
     def gaps(self) -> Gaps:
         """What may be unknown, and how far the feeds have come."""
+        ...
+
+    @property
+    def merges(self) -> Merges:
+        """Which records replace which."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from fhirbridge.adapters.memory_copies import MemoryCopies
 from fhirbridge.adapters.memory_dispatches import MemoryDispatches
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
+from fhirbridge.adapters.memory_merges import MemoryMerges
 from fhirbridge.adapters.memory_outbox import MemoryOutbox
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
@@ -70,6 +71,7 @@ class MemoryStore:
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
         self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
+        self.merges = MemoryMerges(self._tell_news)
         self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
         self._copies = MemoryCopies(self.worklist, self._versions, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
@@ -183,6 +185,7 @@ class MemoryStore:
             references=dict(sorted(state.references.items())),
             revision=Revision(news=state.news, turn=state.turn),
             gaps=tuple(self.gaps.open_at(subject.epr)),
+            links=self.merges.naming(subject),
         )
 
     async def commit(

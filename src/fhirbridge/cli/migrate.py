@@ -17,6 +17,7 @@ from fhirbridge.errors import ConfigurationError, Overtaken, SenderError
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.wording import display
 from fhirbridge.ports import Subject
+from fhirbridge.service.merging import as_one
 from fhirbridge.service.migrating import Migration, Which, migration
 from fhirbridge.service.migrating import migrate as moved
 from fhirbridge.settings import Settings, read_settings
@@ -69,7 +70,9 @@ async def _one(runtime: Runtime, subject: Subject, which: Which, yes: bool) -> M
     site = runtime.service.sites[subject.epr]
     if yes:
         return await moved(runtime.store, site, subject, which, runtime.clock)
-    return migration(site, await runtime.store.load(subject), which, runtime.clock.now())
+    now = runtime.clock.now()
+    known = await as_one(runtime.store, subject, await runtime.store.load(subject), now)
+    return migration(site, known, which, now)
 
 
 def _check(runtime: Runtime, which: Which) -> None:

@@ -17,6 +17,7 @@ from fhirbridge.fhir.worklist import listed_id
 from fhirbridge.ports import Clock, Delivery, Receipt, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
+from fhirbridge.service.merging import as_one
 from fhirbridge.service.pauses import Pauses, wait
 from fhirbridge.service.placing import planned
 from fhirbridge.service.recognising import keep
@@ -56,7 +57,7 @@ async def _deliver_to(
     async with store.lease(subject, clock.now()) as held:
         if not held:
             return 0
-        known = await store.load(subject)
+        known = await as_one(store, subject, await store.load(subject), clock.now())
         references = in_epr(subject, known.references)
         try:
             receipts = await _carry_out(store, site, subject, rows, references, clock.now())

@@ -17,6 +17,7 @@ from fhirbridge.fhir.notification import Notification
 from fhirbridge.ports import Arrival, Clock, Store, Subject, Version
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DIGESTED, EVENTS, FAILURES, SKIPPED
+from fhirbridge.service.merging import departures
 from fhirbridge.service.pauses import Pauses
 from fhirbridge.service.site import Site, said
 from fhirbridge.service.versions import told_of
@@ -74,6 +75,7 @@ async def _digest_for(
         found = await reading.each(_telling(site, arrivals), lambda arrival: _told(store, site, arrival, clock))
         versions = [version for _, told in found for version in told or ()]
         versions += await _first_sight(store, site, versions, clock)
+        versions += departures(versions)
     except EprError as error:
         retry_after = error.retry_after if isinstance(error, EprUnavailable) else None
         until = pauses.failed(name, clock.now(), retry_after)

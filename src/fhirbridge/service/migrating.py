@@ -16,6 +16,7 @@ from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError, Overtaken
 from fhirbridge.ports import Clock, Known, Store, Subject
 from fhirbridge.service.assigning import Part, case_of, in_force
+from fhirbridge.service.merging import as_one
 from fhirbridge.service.settling import Settled, settle
 from fhirbridge.service.site import Policies
 
@@ -92,8 +93,8 @@ async def migrate(store: Store, site: Policies, subject: Subject, which: Which, 
     async with store.lease(subject, clock.now()) as held:
         if not held:
             raise Overtaken("another worker is busy with this patient: try again")
-        known = await store.load(subject)
         now = clock.now()
+        known = await as_one(store, subject, await store.load(subject), now)
         found = migration(site, known, which, now)
         if found is not None:
             await store.commit(

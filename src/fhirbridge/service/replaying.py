@@ -18,6 +18,7 @@ from fhirbridge.core.effects import AnyEffect, Started
 from fhirbridge.ports import Clock, DeadLetter, Known, Outgoing, Store, Subject
 from fhirbridge.service.delivering import deliver
 from fhirbridge.service.letters import with_letters
+from fhirbridge.service.merging import as_one
 from fhirbridge.service.pauses import Pauses
 from fhirbridge.service.settling import settle
 from fhirbridge.service.site import Site
@@ -90,7 +91,7 @@ async def _anew(
     created = {letter.outgoing.identity for letter in letters if letter.outgoing.verb == "create"}
     fresh: dict[str, Outgoing] = {}
     if created:
-        known = await store.load(subject)
+        known = await as_one(store, subject, await store.load(subject), now)
         forgotten = Known(
             facts=known.facts,
             effects=_without(known.effects, created),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 
@@ -10,10 +11,14 @@ from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.sql_store import open_store
 from fhirbridge.adapters.store.tables import effects
 from fhirbridge.ports import Known, Subject
+from fhirbridge.service.merging import as_one
 
 
 async def everyone(url: str) -> AsyncIterator[tuple[Subject, Known]]:
-    """Each patient with an effect, by EPR and reference, and what is known about them; errors as for `open_store`."""
+    """Each patient with an effect, by EPR and reference, and what is known about them; errors as for `open_store`.
+
+    What was done for a record that was replaced is told with the record that goes on.
+    """
     store = await open_store(url)
     database = Database(url)
     try:
@@ -21,7 +26,11 @@ async def everyone(url: str) -> AsyncIterator[tuple[Subject, Known]]:
             query = select(effects.c.epr, effects.c.patient).distinct().order_by(effects.c.epr, effects.c.patient)
             found = [Subject(epr, patient) for epr, patient in await connection.execute(query)]
         for subject in found:
-            yield subject, await store.load(subject)
+            known = await as_one(store, subject, await store.load(subject), datetime.now(UTC))
+            if known.replaced_by is None:
+                yield subject, known
+            elif (goes_on := Subject(subject.epr, known.replaced_by)) not in found:
+                found.append(goes_on)
     finally:
         await database.close()
         await store.close()

@@ -16,6 +16,7 @@ from fhirbridge.adapters.store.dead_letters import SqlDeadLetters
 from fhirbridge.adapters.store.gaps import SqlGaps, open_at
 from fhirbridge.adapters.store.group_commit import GroupCommit
 from fhirbridge.adapters.store.kept import SqlKept
+from fhirbridge.adapters.store.merges import SqlMerges, naming
 from fhirbridge.adapters.store.tables import subscriptions
 from fhirbridge.adapters.store.worklist import SqlWorklist
 from fhirbridge.core.effects import AnyEffect
@@ -66,6 +67,7 @@ class SqlStore:
         self._lease = lease
         self._inbox = GroupCommit[inbox.Row](self._add)
         self.gaps = SqlGaps(database)
+        self.merges = SqlMerges(database)
         self.worklist = SqlWorklist(database)
         self.audit = SqlAudit(database)
         self.dead_letters = SqlDeadLetters(database)
@@ -166,6 +168,7 @@ class SqlStore:
                 references=await outbox.references_of(connection, subject),
                 revision=await subjects.revision(connection, subject),
                 gaps=tuple(await open_at(connection, subject.epr)),
+                links=await naming(connection, subject.epr, [subject.patient]),
             )
 
     async def commit(

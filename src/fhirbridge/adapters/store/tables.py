@@ -265,6 +265,18 @@ hearings = Table(
 )
 
 # What an EPR does not take as itself: every version, each a row of its own.
+# By whose word which record of a patient is replaced by which.
+merges = Table(
+    "merges",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("said_by", Text, primary_key=True),
+    Column("replaced", Text, primary_key=True),
+    Column("survivor", Text, nullable=False),
+)
+Index("ix_merges_epr_replaced", merges.c.epr, merges.c.replaced)
+Index("ix_merges_epr_survivor", merges.c.epr, merges.c.survivor)
+
 worklist = Table(
     "worklist",
     metadata,

@@ -24,6 +24,7 @@ from fhirbridge.fhir.wording import display
 from fhirbridge.ports import Known, Listed, Store, Subject, Wanted
 from fhirbridge.service import Site
 from fhirbridge.service.assigning import parts
+from fhirbridge.service.merging import as_one
 from fhirbridge.simulation.account import title
 from fhirbridge.web.console.work import Identity, identities
 
@@ -96,7 +97,7 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
     Raises:
         ConfigurationError: a run is on a version of a pack that is nowhere to be found.
     """
-    known = await store.load(subject)
+    known = await as_one(store, subject, await store.load(subject), now)
     who = (await identities(store, [subject]))[subject]
     wanted = Wanted(eprs=(subject.epr,), patients=(subject.patient,))
     listed = {one.identity: one for one in await store.worklist.search(wanted, limit=_ALL)}
