@@ -439,8 +439,8 @@ class Store(Protocol):
         """Whether any version about this patient has been kept."""
         ...
 
-    async def due(self, now: datetime, limit: int) -> list[Subject]:
-        """Subjects whose timer is due and that nobody holds, longest overdue first."""
+    async def due(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Subject]:
+        """Subjects whose timer is due and that nobody holds, longest overdue first; of these EPRs if any are named."""
         ...
 
     async def next_due(self) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from fhirbridge.errors import EprConflict, EprRefused, EprUnavailable, NotKnown
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Event, Notification
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Delivery, Receipt, Resource, Subject
+from fhirbridge.ports import Delivery, Outgoing, Receipt, Resource, Subject
 from fhirbridge.service import Service, Site, shown
 from fhirbridge.service.site import said
 from fhirbridge.shipped import folder
@@ -330,6 +331,62 @@ async def test_an_epr_that_is_away_does_not_block_another(stage: Stage) -> None:
     assert len(await stage.tasks()) == 1
 
 
+async def test_after_some_failures_the_epr_is_left_alone_and_then_asked_once(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    asked: list[int] = []
+
+    async def fail(deliveries: list[Delivery], references: dict[str, str]) -> list[Receipt]:
+        asked.append(len(deliveries))
+        raise EprUnavailable("down")
+
+    stage.epr.deliver = fail  # type: ignore[method-assign]
+    for _ in range(3):
+        await stage.settle()
+        stage.clock.time += timedelta(seconds=2)
+    stage.clock.time -= timedelta(seconds=2)
+    assert list(stage.service.left_alone()) == ["main"]
+    for _ in range(5):
+        await stage.settle()
+    assert len(asked) == 3
+    stage.clock.time += timedelta(seconds=2)
+    assert stage.service.left_alone() == {}
+    await stage.settle()
+    assert len(asked) == 4
+    assert list(stage.service.left_alone()) == ["main"]
+
+
+async def test_an_epr_that_is_slow_holds_up_no_other(stage: Stage) -> None:
+    slow = Epr(stage.clock)
+    slow.name = "slow"
+    held, reached = asyncio.Event(), asyncio.Event()
+
+    async def wait(deliveries: list[Delivery], references: dict[str, str]) -> list[Receipt]:
+        reached.set()
+        await held.wait()
+        return [Receipt(row=one.row, reference="Task/late") for one in deliveries]
+
+    slow.deliver = wait  # type: ignore[method-assign]
+    service = Service(stage.store, {"main": stage.site, "slow": replace(stage.site, epr=slow)}, stage.clock)
+    task = {"resourceType": "Task"}
+    outgoing = Outgoing(identity="i", type="Task", verb="create", resource=task, provenance={})
+    late = Subject("slow", "Patient/s")
+    seen = (await stage.store.load(late)).revision
+    await stage.store.commit(
+        late, effects=(), outgoing=(outgoing,), wakes_at=None, decided_at=stage.clock.now(), revision=seen
+    )
+    waiting = asyncio.create_task(service.work_for("slow"))
+    await asyncio.wait_for(reached.wait(), 5)
+    await stage.low_risk_patient()
+    await stage.two_misses()
+    while await service.work_for("main"):
+        pass
+    assert len(await stage.tasks()) == 1
+    assert not waiting.done()
+    held.set()
+    assert await waiting
+
+
 @pytest.mark.parametrize("error", [EprUnavailable("down"), EprConflict("changed"), EprRefused("not allowed to search")])
 async def test_a_delivery_that_fails_is_tried_again(stage: Stage, error: Exception) -> None:
     await stage.low_risk_patient()
@@ -398,7 +455,7 @@ async def test_the_worker_s_way_does_what_the_embedded_way_does(stage: Stage) ->
         async def wake(self, subjects: Any) -> None:
             woken.extend(subjects)
 
-    while await stage.service.take_in(Queue()):
+    while await stage.service.take_in(Queue(), "main"):
         pass
     assert woken == [PATIENT]
     assert await stage.service.unfinished() == [PATIENT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from fhirbridge.service import Pauses, run_forever
+from fhirbridge.service import Bell, Pauses, run_forever
 from fhirbridge.service.pauses import LONGEST, wait
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -39,6 +39,37 @@ def test_success_forgets() -> None:
 
     assert pauses.until("epr", NOW) is None
     assert pauses.failed("epr", NOW) == NOW + timedelta(seconds=1)
+
+
+def test_the_circuit_opens_after_some_failures_and_one_try_shows_whether_it_can_close() -> None:
+    breaker = Pauses(opens_after=3)
+    second = timedelta(seconds=1)
+    assert breaker.failed("epr", NOW) == NOW + second
+    assert breaker.until("epr", NOW) is None
+    breaker.failed("epr", NOW + second)
+    assert not breaker.probing("epr", NOW + second)
+    assert breaker.failed("epr", NOW + 2 * second) == NOW + 3 * second
+    assert breaker.until("epr", NOW + 2 * second) == NOW + 3 * second
+    assert not breaker.probing("epr", NOW + 2 * second)
+    assert breaker.probing("epr", NOW + 3 * second)
+    assert breaker.failed("epr", NOW + 3 * second) == NOW + 5 * second
+    breaker.succeeded("epr")
+    assert not breaker.probing("epr", NOW + 9 * second)
+
+
+def test_a_wish_to_be_left_alone_is_granted_at_the_first_failure() -> None:
+    breaker = Pauses(opens_after=3)
+    assert breaker.failed("epr", NOW, 60.0) == NOW + timedelta(seconds=60)
+    assert breaker.until("epr", NOW) == NOW + timedelta(seconds=60)
+
+
+async def test_a_bell_rings_in_every_loop() -> None:
+    bell = Bell()
+    one, other = bell.listener(), bell.listener()
+    bell.set()
+    one.clear()
+    assert other.is_set()
+    assert bell.is_set()
 
 
 class Turns:

@@ -143,14 +143,15 @@ class MemoryStore:
         """Whether any version about this patient has been kept."""
         return subject in self._subjects and bool(self._subjects[subject].facts)
 
-    async def due(self, now: datetime, limit: int) -> list[Subject]:
-        """Subjects whose timer is due and that nobody holds, longest overdue first."""
+    async def due(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Subject]:
+        """Subjects whose timer is due and that nobody holds, longest overdue first; of these EPRs if any are named."""
         found = [
             (state.wakes_at, subject.epr, subject.patient)
             for subject, state in self._subjects.items()
             if state.wakes_at is not None and state.wakes_at <= now and _free(state, now)
         ]
         return [Subject(epr, patient) for _, epr, patient in sorted(found)[:limit]]
+            if eprs is None or subject.epr in eprs
 
     async def next_due(self) -> datetime | None:
         """When `due` has something to give."""

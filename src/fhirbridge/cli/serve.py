@@ -6,7 +6,9 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ import uvicorn
 from fhirbridge import worker as celery_worker
 from fhirbridge.adapters.queue import CeleryQueue, celery_app
 from fhirbridge.errors import ConfigurationError, FhirbridgeError
-from fhirbridge.service import run_forever
+from fhirbridge.service import Turn, run_forever
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.web import application
 from fhirbridge.wiring.service import Runtime, built
@@ -120,22 +122,28 @@ async def run(runtime: Runtime, listening: socket.socket, stop: asyncio.Event) -
 
 async def _run(runtime: Runtime, stop: asyncio.Event) -> None:
     service = runtime.service
-    if runtime.settings.broker_url:
-        queue = CeleryQueue(celery_app(runtime.settings.broker_url))
+    one = _turn(runtime)
+    turns: list[Turn] = [partial(one, name) for name in sorted(service.sites)]
+    async with asyncio.TaskGroup() as group:
+        for turn in (*turns, service.sending.turn):
+            group.create_task(
+                run_forever(
+                    turn,
+                    stop=stop,
+                    woken=runtime.woken.listener(),
+                    clock=runtime.clock,
+                    next_due=service.next_due,
+                    poll=timedelta(seconds=runtime.settings.poll),
+                )
+            )
 
-        async def turn() -> bool:
-            return await service.take_in(queue)
 
-    else:
-        turn = service.work_through
-    await run_forever(
-        turn,
-        stop=stop,
-        woken=runtime.woken,
-        clock=runtime.clock,
-        next_due=service.next_due,
-        poll=timedelta(seconds=runtime.settings.poll),
-    )
+def _turn(runtime: Runtime) -> Callable[[str], Awaitable[bool]]:
+    service = runtime.service
+    if not runtime.settings.broker_url:
+        return service.work_for
+    queue = CeleryQueue(celery_app(runtime.settings.broker_url))
+    return partial(service.take_in, queue)
 
 
 def _listen(settings: Settings) -> socket.socket:

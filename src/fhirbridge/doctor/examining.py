@@ -59,7 +59,7 @@ def _examined(
     name: str, settings: Settings, one: EprSettings, capability: Capability, types: list[str], found: list[Finding]
 ) -> Examination:
     feeds = feeds_for(capability, types, EVENTFUL, subscribe=one.subscribe)
-    writes = writes_for(capability)
+    writes = writes_for(capability, one.writes)
     return Examination(
         epr=name,
         base_url=str(one.base_url),

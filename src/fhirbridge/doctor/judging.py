@@ -71,7 +71,7 @@ def _as_a_whole(capability: Capability) -> Iterator[Finding]:
         area="FHIR",
         checked="transactions",
         found="offered" if whole else "not offered",
-        used="what belongs together is written together" if whole else "",
+        used="what belongs together is written together" if whole else "one by one, what is referred to first",
         level=Level.FINE if whole else Level.ATTENTION,
         remedy="" if whole else "have transactions enabled: without, a resource may stand there without its Provenance",
     )
@@ -105,14 +105,16 @@ def _read(offer: Offer, feed: Feed) -> Finding:
 def _written(offer: Offer, writing: Writing) -> Finding:
     level, remedy = Level.FINE, ""
     if writing.way is Way.OWN:
-        used, found = "kept by the service, shown in its worklist and its FHIR view", "nothing to write it as"
+        used, found = "kept by the service, shown in its worklist and its FHIR view", "nothing it is written as"
     else:
         found = _offered(offer)
         used = f"as {writing.as_type}"
         if writing.way is not Way.NATIVE:
             used += ", and on the service's own worklist"
-        if not writing.changeable and writing.type not in ("Provenance", "AuditEvent"):
-            used += "; once, when it is final"
+        if not writing.changeable and writing.way is Way.NATIVE and writing.type not in ("Provenance", "AuditEvent"):
+            used += "; once, when it is final, and until then on the service's own worklist"
+        if writing.way is not Way.NATIVE:
+            used += "; a change is told in a further one"
     if writing.way is not Way.NATIVE:
         level, remedy = Level.ATTENTION, f"tell staff where to find what would be a {writing.type}"
     if writing.way is not Way.OWN and writing.once is Once.UNSURE:

@@ -5,6 +5,8 @@ nothing, because each ends in one transaction and each may be repeated. Time com
 """
 
 from fhirbridge.service.pauses import Pauses as Pauses
+from fhirbridge.service.running import Bell as Bell
+from fhirbridge.service.running import Turn as Turn
 from fhirbridge.service.running import run_forever as run_forever
 from fhirbridge.service.service import Service as Service
 from fhirbridge.service.site import Site as Site

@@ -29,30 +29,27 @@ BATCH = 200
 _log = structlog.get_logger(__name__)
 
 
-async def deliver(store: Store, sites: Mapping[str, Site], clock: Clock, pauses: Pauses) -> int:
-    """Deliver a batch of the outbox; how many rows found their end.
+async def deliver(store: Store, sites: Mapping[str, Site], clock: Clock, breaker: Pauses, limit: int = BATCH) -> int:
+    """Deliver a batch of the outbox to these EPRs; how many rows found their end.
 
     Raises:
         StoreUnavailable: what was sent but not recorded will be sent again, to no effect.
     """
     rows = await store.undelivered(clock.now(), BATCH)
     of_subject: dict[Subject, list[Delivery]] = {}
-    for row in rows:
-        if row.subject.epr in sites:
-            of_subject.setdefault(row.subject, []).append(row)
+    for row in await store.undelivered(clock.now(), limit, list(sites)):
+        of_subject.setdefault(row.subject, []).append(row)
 
     async def one(subject: Subject) -> int:
-        return await _deliver_to(store, sites[subject.epr], subject, of_subject[subject], clock, pauses)
+        return await _deliver_to(store, sites[subject.epr], subject, of_subject[subject], clock, breaker)
 
     return sum(await reading.each(of_subject, one))
 
 
 async def _deliver_to(
-    store: Store, site: Site, subject: Subject, rows: Sequence[Delivery], clock: Clock, pauses: Pauses
+    store: Store, site: Site, subject: Subject, rows: Sequence[Delivery], clock: Clock, breaker: Pauses
 ) -> int:
-    numbers = [row.row for row in rows]
-    if until := pauses.until(subject.epr, clock.now()):
-        await store.postpone(numbers, until, "the EPR is left alone for now")
+    if breaker.until(subject.epr, clock.now()):
         return 0
     async with store.lease(subject, clock.now()) as held:
         if not held:
@@ -65,10 +62,10 @@ async def _deliver_to(
             # Staff completed a step of the worklist at this moment: the rows are laid over that next.
             return 0
         except EprError as error:
-            await _failed(store, site, rows, references, error, clock, pauses)
+            await _failed(store, site, rows, references, error, clock, breaker)
             return 0
         await store.delivered(receipts, clock.now())
-    pauses.succeeded(subject.epr)
+    breaker.succeeded(subject.epr)
     _count(subject, receipts)
     return len(receipts)
 
@@ -119,7 +116,7 @@ async def _failed(
     references: Mapping[str, str],
     error: EprError,
     clock: Clock,
-    pauses: Pauses,
+    breaker: Pauses,
 ) -> None:
     now = clock.now()
     subject = rows[0].subject
@@ -129,7 +126,7 @@ async def _failed(
         await _look_again(store, site, rows, references, now)
         until = now + wait(max(row.attempts for row in rows) + 1)
     else:
-        until = pauses.failed(subject.epr, now, error.retry_after if isinstance(error, EprUnavailable) else None)
+        until = breaker.failed(subject.epr, now, error.retry_after if isinstance(error, EprUnavailable) else None)
     await store.postpone([row.row for row in rows], until, type(error).__name__)
 
 

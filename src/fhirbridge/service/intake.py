@@ -54,21 +54,27 @@ async def ingest(store: Store, site: Site, notification: Notification, clock: Cl
     return len(events)
 
 
-async def digest(store: Store, sites: Mapping[str, Site], clock: Clock, pauses: Pauses) -> set[Subject] | None:
-    """Take a batch from the inbox; the subjects it was about, None when there was nothing that could be taken."""
+async def digest(
+    store: Store, sites: Mapping[str, Site], clock: Clock, pauses: Pauses, breaker: Pauses, limit: int = BATCH
+) -> set[Subject] | None:
+    """Take a batch from the inbox; the subjects it was about, None when there was nothing that could be taken.
+
+    `pauses` are of events that wait for their EPR to catch up, `breaker` of EPRs that do not answer.
+    """
     now = clock.now()
-    answering = [name for name in sites if pauses.until(name, now) is None]
-    ready = [one for one in await store.waiting(BATCH, answering) if pauses.until(_behind(one), now) is None]
+    ready = [one for one in await store.waiting(limit, sites) if pauses.until(_behind(one), now) is None]
     if not ready:
         return None
     about: set[Subject] = set()
     for name in dict.fromkeys(arrival.epr for arrival in ready):
-        about |= await _digest_for(store, sites[name], [one for one in ready if one.epr == name], clock, pauses)
+        about |= await _digest_for(
+            store, sites[name], [one for one in ready if one.epr == name], clock, pauses, breaker
+        )
     return about
 
 
 async def _digest_for(
-    store: Store, site: Site, arrivals: Sequence[Arrival], clock: Clock, pauses: Pauses
+    store: Store, site: Site, arrivals: Sequence[Arrival], clock: Clock, pauses: Pauses, breaker: Pauses
 ) -> set[Subject]:
     name = site.epr.name
     try:
@@ -78,14 +84,14 @@ async def _digest_for(
         versions += departures(versions)
     except EprError as error:
         retry_after = error.retry_after if isinstance(error, EprUnavailable) else None
-        until = pauses.failed(name, clock.now(), retry_after)
+        until = breaker.failed(name, clock.now(), retry_after)
         FAILURES.labels("digest", type(error).__name__).inc()
         _log.warning("the EPR cannot be read; events wait", epr=name, until=until.isoformat(), why=said(error))
         return set()
     behind = {_reference(arrival) for arrival, told in found if told is None}
     digested = [arrival for arrival in arrivals if _reference(arrival) not in behind]
-    await store.keep(name, versions, [arrival.row for arrival in digested], clock.now())
-    pauses.succeeded(name)
+    await keep(store, site, versions, [arrival.row for arrival in digested], clock.now())
+    breaker.succeeded(name)
     for arrival in arrivals:
         if _reference(arrival) in behind:
             pauses.failed(_behind(arrival), clock.now())

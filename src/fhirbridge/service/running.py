@@ -1,6 +1,7 @@
 """The loop that does everything that nobody waits for.
 
-One turn empties the inbox, looks at the patients who are due, and delivers. Between turns it sleeps until the next
+There is one loop for each EPR, so that a slow one holds up nobody else: a turn empties its inbox, looks at its patients
+who are due, and delivers. Between turns it sleeps until the next
 timer, until somebody wakes it, or until it is time to look all the same: rows that another process wrote ring no bell.
 """
 
@@ -20,6 +21,25 @@ Turn = Callable[[], Awaitable[bool]]
 """One round of work; whether there may be more of it at once."""
 
 _log = structlog.get_logger(__name__)
+
+
+class Bell(asyncio.Event):
+    """Rings in every loop: each has a listener of its own, so that none can silence it for another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listeners: list[asyncio.Event] = []
+
+    def listener(self) -> asyncio.Event:
+        """What is set whenever the bell is, for one loop to clear."""
+        self._listeners.append(asyncio.Event())
+        return self._listeners[-1]
+
+    def set(self) -> None:
+        """Ring."""
+        super().set()
+        for listener in self._listeners:
+            listener.set()
 
 
 async def run_forever(

@@ -4,7 +4,7 @@ through channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -22,6 +22,8 @@ from fhirbridge.service.sending import Sending
 from fhirbridge.service.site import Site, said, shown
 
 BATCH = 200
+OPENS_AFTER = 3
+"""After so many failures in a row an EPR is left alone."""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,13 +32,20 @@ class Service:
     """Everything the service does, over one store and the EPRs of `sites` (by name). Belongs to one event loop."""
 
     def __init__(
-        self, store: Store, sites: Mapping[str, Site], clock: Clock, channels: Mapping[str, Channel] | None = None
+        self,
+        store: Store,
+        sites: Mapping[str, Site],
+        clock: Clock,
+        channels: Mapping[str, Channel] | None = None,
+        *,
+        opens_after: int = OPENS_AFTER,
     ) -> None:
         self.store = store
         self.sites = sites
         self.clock = clock
         self.sending = Sending(store, channels or {}, clock)
         self._pauses = Pauses()
+        self._breaker = Pauses(opens_after=opens_after)
 
     async def ingest(self, epr: str, notification: Notification) -> int:
         """Make a notification durable; see `intake.ingest`. Raises NotKnown for an EPR that is not configured."""
@@ -44,56 +53,86 @@ class Service:
             raise NotKnown(f"no EPR is configured under the name {epr[:60]!r}", issue="not-found")
         return await ingest(self.store, self.sites[epr], notification, self.clock)
 
-    async def digest(self) -> set[Subject] | None:
-        """Understand a batch of the inbox; see `intake.digest`."""
-        return await digest(self.store, self.sites, self.clock, self._pauses)
+    async def digest(self, eprs: Collection[str] | None = None) -> set[Subject] | None:
+        """Understand a batch of the inbox, of these EPRs where any are named; see `intake.digest`."""
+        sites = self._answering(eprs)
+        return await digest(self.store, sites, self.clock, self._pauses, self._breaker, self._batch(sites))
 
-    async def deliver(self) -> int:
-        """Deliver a batch of the outbox; see `delivering.deliver`."""
-        return await deliver(self.store, self.sites, self.clock, self._pauses)
+    async def deliver(self, eprs: Collection[str] | None = None) -> int:
+        """Deliver a batch of the outbox, of these EPRs where any are named; see `delivering.deliver`."""
+        sites = self._answering(eprs)
+        return await deliver(self.store, sites, self.clock, self._breaker, self._batch(sites))
 
     async def advance(self, subjects: Iterable[Subject]) -> int:
         """Look at each of the patients; how many of them that was. One that fails is left due and paused."""
         return sum(await reading.each(subjects, self._advance_one))
 
-    async def due(self) -> list[Subject]:
+    async def due(self, eprs: Collection[str] | None = None) -> list[Subject]:
         """Patients to look at now, those left out that are paused or of an EPR that is."""
         now = self.clock.now()
-        return [subject for subject in await self.store.due(now, BATCH) if not self._paused(subject, now)]
+        sites = self._answering(eprs)
+        found = await self.store.due(now, self._batch(sites), list(sites))
+        return [subject for subject in found if self._pauses.until(subject, now) is None]
 
     async def next_due(self) -> datetime | None:
         """The earliest timer."""
         return await self.store.next_due()
 
     async def work_through(self) -> bool:
-        """One turn of the embedded service: digest, advance, deliver, send. Whether there may be more of it."""
-        digested = await self.digest()
-        advanced = await self.advance(await self.due())
-        delivered = await self.deliver()
+        """One turn of the embedded service for every EPR, and of its channels. Whether there may be more of it."""
+        worked = await reading.each(sorted(self.sites), self.work_for)
         sent = await self.sending.turn()
-        return bool(digested) or advanced > 0 or delivered > 0 or sent
+        return any(worked) or sent
 
-    async def take_in(self, queue: Queue) -> bool:
-        """One turn of a service that leaves the work to workers: digest, and wake them; and send what waits."""
-        subjects = await self.digest()
+    async def work_for(self, epr: str) -> bool:
+        """One turn for one EPR: digest, advance, deliver. Whether there may be more of it."""
+        digested = await self.digest([epr])
+        advanced = await self.advance(await self.due([epr]))
+        delivered = await self.deliver([epr])
+        return bool(digested) or advanced > 0 or delivered > 0
+
+    def left_alone(self) -> dict[str, datetime]:
+        """EPRs that do not answer, and until when they are not asked."""
+        now = self.clock.now()
+        found = {name: self._breaker.until(name, now) for name in self.sites}
+        return {name: until for name, until in found.items() if until is not None}
+
+    async def take_in(self, queue: Queue, epr: str) -> bool:
+        """One turn for one EPR of a service that leaves the work to workers: digest, and wake them."""
+        subjects = await self.digest([epr])
         if subjects:
             await queue.wake(sorted(subjects, key=lambda subject: (subject.epr, subject.patient)))
-        sent = await self.sending.turn()
-        return bool(subjects) or sent
+        return bool(subjects)
 
     async def work_on(self, subjects: Iterable[Subject]) -> None:
-        """What a worker does with the patients it was woken for."""
-        await self.advance(subjects)
-        await self.deliver()
+        """What a worker does with the patients it was woken for, those of one EPR beside those of another."""
+        of_epr: dict[str, list[Subject]] = {}
+        for subject in subjects:
+            of_epr.setdefault(subject.epr, []).append(subject)
+
+        async def one(epr: str) -> None:
+            await self.advance(of_epr[epr])
+            await self.deliver([epr])
+
+        await reading.each(of_epr, one)
 
     async def unfinished(self) -> list[Subject]:
         """Patients for whom there is something to do now, in the rows: due, or with something to deliver."""
-        waiting = await self.store.undelivered(self.clock.now(), BATCH)
+        waiting = await self.store.undelivered(self.clock.now(), BATCH, list(self._answering(None)))
         return list(dict.fromkeys([*await self.due(), *(delivery.subject for delivery in waiting)]))
 
-    def _paused(self, subject: Subject, now: datetime) -> bool:
-        unknown = subject.epr not in self.sites
-        return unknown or any(self._pauses.until(who, now) is not None for who in (subject, subject.epr))
+    def _answering(self, eprs: Collection[str] | None) -> dict[str, Site]:
+        now = self.clock.now()
+        return {
+            name: site
+            for name, site in self.sites.items()
+            if (eprs is None or name in eprs) and self._breaker.until(name, now) is None
+        }
+
+    def _batch(self, sites: Collection[str]) -> int:
+        """How much to try at once: where every EPR has just been left alone, one thing shows whether it answers."""
+        now = self.clock.now()
+        return 1 if sites and all(self._breaker.probing(name, now) for name in sites) else BATCH
 
     async def _advance_one(self, subject: Subject) -> bool:
         if subject.epr not in self.sites:
@@ -108,12 +147,10 @@ class Service:
         return moved
 
     def _leave(self, subject: Subject, error: Exception) -> None:
-        away = isinstance(error, EprUnavailable)
-        until = self._pauses.failed(
-            subject.epr if away else subject,
-            self.clock.now(),
-            error.retry_after if isinstance(error, EprUnavailable) else None,
-        )
+        now = self.clock.now()
+        until = self._pauses.failed(subject, now)
+        if isinstance(error, EprUnavailable):
+            until = max(until, self._breaker.failed(subject.epr, now, error.retry_after))
         FAILURES.labels("advance", type(error).__name__).inc()
         about = {"subject": shown(subject), "epr": subject.epr, "until": until.isoformat()}
         if isinstance(error, EprError):

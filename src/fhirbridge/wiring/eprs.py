@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import HttpUrl
 
 from fhirbridge.adapters.auth import AssertedToken, BearerToken, Credentials, SigningKey, tls_context
-from fhirbridge.adapters.epr import FhirEpr
+from fhirbridge.adapters.epr import FhirEpr, Throttle
 from fhirbridge.errors import ConfigurationError, NotKnown
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.settings import BearerAuth, CertificateAuth, EprSettings, NhsJwtAuth, SmartAuth
@@ -34,7 +34,8 @@ def epr_of(name: str, one: EprSettings) -> FhirEpr:
     Raises:
         ConfigurationError: a key, token or certificate cannot be used; names the setting.
     """
-    return FhirEpr(name, str(one.base_url), auth=_credentials(name, one), tls=_tls(name, one))
+    throttle = Throttle(one.requests_per_second, one.requests_at_once)
+    return FhirEpr(name, str(one.base_url), auth=_credentials(name, one), tls=_tls(name, one), throttle=throttle)
 
 
 def mapping_of(name: str, one: EprSettings) -> Mapping:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from fhirbridge.adapters.store import open_store
 from fhirbridge.ports import Clock, Store
-from fhirbridge.service import Service, Site
+from fhirbridge.service import Bell, Service, Site
 from fhirbridge.settings import Settings
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
 from fhirbridge.wiring.letters import stationery_of
@@ -30,7 +30,7 @@ class Runtime:
     service: Service
     store: Store
     clock: Clock
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: Bell = field(default_factory=Bell)
     unready: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
@@ -68,4 +68,6 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 trust_payload=one.trust_payload,
                 stationery=stationery,
             )
-        yield Runtime(settings=settings, service=Service(store, sites, time), store=store, clock=time)
+        service = Service(store, sites, time, opens_after=settings.opens_after)
+        yield Runtime(settings=settings, service=service, store=store, clock=time)
+                writes=dict(one.writes),

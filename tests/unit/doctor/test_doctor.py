@@ -84,7 +84,7 @@ async def test_the_service_works_at_eprs_without_subscriptions_and_tasks(name: s
     assert appointment.used == "polling of a window by date"
     assert "search (patient, date" in appointment.found
     task = found(examination, "Task", "writes")
-    assert task.used == "as Communication, and on the service's own worklist; once, when it is final"
+    assert task.used == "as Communication, and on the service's own worklist; a change is told in a further one"
     assert task.level is Level.ATTENTION
 
 

@@ -24,6 +24,7 @@ from fhirbridge import __version__
 from fhirbridge.adapters.auth import Credentials
 from fhirbridge.adapters.epr import answers, entries
 from fhirbridge.adapters.epr.delivery import deliver
+from fhirbridge.adapters.epr.throttle import Throttle
 from fhirbridge.errors import EprError, EprRefused, EprUnavailable
 from fhirbridge.ports import Delivery, Event, Receipt, Resource
 
@@ -31,6 +32,7 @@ FHIR_JSON = "application/fhir+json"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
 LONGEST = 120.0
 LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+CAPABILITY_LASTS = 3600.0
 LARGEST_ANSWER = 32 * 1024 * 1024
 MOST_PAGES = 1000
 MOST_READINGS = 6
@@ -48,12 +50,13 @@ class FhirEpr:
 
     `base_url` is the EPR's FHIR base, with or without a slash at its end; `auth` says who asks, `tls` whom to trust and
     which certificate to show. `timeout` is for each step of a request, `longest` in seconds for the whole of it;
-    `largest_answer` in bytes; `most_pages` bounds one search. A search pages by the EPR's
-    `next` links: where these are offsets, a resource that is changed meanwhile makes another slip from one page to one
-    that was read already. So an answer of several pages is read again until a reading brings nothing new.
+    `largest_answer` in bytes; `most_pages` bounds one search; `throttle` how fast it is asked, all in all. A search
+    pages by the EPR's `next` links: where these are offsets, a resource that is changed meanwhile makes another slip
+    from one page to one that was read already. So an answer of several pages is read again until a reading brings
+    nothing new.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each bounds something else
         self,
         name: str,
         base_url: str,
@@ -64,6 +67,8 @@ class FhirEpr:
         longest: float = LONGEST,
         largest_answer: int = LARGEST_ANSWER,
         most_pages: int = MOST_PAGES,
+        throttle: Throttle | None = None,
+        capability_lasts: float = CAPABILITY_LASTS,
     ) -> None:
         self.name = name
         self._base = base_url.rstrip("/") + "/"
@@ -71,7 +76,10 @@ class FhirEpr:
         self._longest = longest
         self._largest_answer = largest_answer
         self._most_pages = most_pages
+        self._throttle = throttle or Throttle()
         self._capability: Resource | None = None
+        self._capability_lasts = capability_lasts
+        self._capability_until = 0.0
         self._client = httpx.AsyncClient(
             verify=tls or True,
             timeout=timeout,
@@ -95,9 +103,18 @@ class FhirEpr:
         await self._client.aclose()
 
     async def capability(self) -> Resource:
-        """Its CapabilityStatement, read once (`GET /metadata`)."""
-        if self._capability is None:
-            self._capability = await self._ask("GET", "metadata", what="metadata")
+        """Its CapabilityStatement (`GET /metadata`), asked for again when it is `capability_lasts` seconds old.
+
+        While the EPR cannot be asked, the last one holds.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._capability is None or now >= self._capability_until:
+            try:
+                self._capability = await self._ask("GET", "metadata", what="metadata")
+            except EprError:
+                if self._capability is None:
+                    raise
+            self._capability_until = now + self._capability_lasts
         return self._capability
 
     async def read(self, reference: str) -> Resource | None:
@@ -251,7 +268,7 @@ class FhirEpr:
     async def _exchange(self, request: httpx.Request, what: str) -> tuple[httpx.Response, bytes]:
         body = bytearray()
         try:
-            async with asyncio.timeout(self._longest):
+            async with self._throttle.turn(), asyncio.timeout(self._longest):
                 response = await self._client.send(request, stream=True)
                 try:
                     async for chunk in response.aiter_bytes():

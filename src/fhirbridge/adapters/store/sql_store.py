@@ -133,10 +133,10 @@ class SqlStore:
         async with self._database.reading() as connection:
             return await inbox.any_about(connection, subject)
 
-    async def due(self, now: datetime, limit: int) -> list[Subject]:
-        """Subjects whose timer is due and that nobody holds, longest overdue first."""
+    async def due(self, now: datetime, limit: int, eprs: Collection[str] | None = None) -> list[Subject]:
+        """Subjects whose timer is due and that nobody holds, longest overdue first; of these EPRs if any are named."""
         async with self._database.reading() as connection:
-            return await subjects.due(connection, now, limit)
+            return await subjects.due(connection, now, limit, eprs)
 
     async def next_due(self) -> datetime | None:
         """When `due` has something to give."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -39,14 +39,16 @@ async def tell_news(connection: AsyncConnection, about: Iterable[Subject], now: 
         )
 
 
-async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[Subject]:
-    """Subjects to be decided now that nobody holds, longest overdue first."""
+async def due(connection: AsyncConnection, now: datetime, limit: int, eprs: Collection[str] | None) -> list[Subject]:
+    """Subjects to be decided now that nobody holds, longest overdue first; of these EPRs where any are named."""
     query = (
         select(subjects.c.epr, subjects.c.patient)
         .where(subjects.c.wakes_at <= now, or_(subjects.c.held_until.is_(None), subjects.c.held_until <= now))
         .order_by(subjects.c.wakes_at, subjects.c.epr, subjects.c.patient)
         .limit(limit)
     )
+    if eprs is not None:
+        query = query.where(subjects.c.epr.in_(eprs))
     return [Subject(epr, patient) for epr, patient in await connection.execute(query)]
 
 
