@@ -91,6 +91,19 @@ class Channel(Protocol):
         ...
 
 
+class Practices(Protocol):
+    """Where the GP practice of a patient is looked up whose record names none."""
+
+    async def practice_of(self, patient: Resource) -> str:
+        """The ODS code of the practice; empty where it is not known.
+
+        Raises:
+            ChannelUnavailable: it cannot be asked now.
+            ConfigurationError: it is set up wrongly.
+        """
+        ...
+
+
 class Dispatches(Protocol):
     """The rows, beside those of the `Store`, whose `commit` makes and stops them."""
 

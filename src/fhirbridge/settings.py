@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -26,6 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fhirbridge.access import AccessSettings
+from fhirbridge.core.calendar import span
 from fhirbridge.core.vocabulary import SETTINGS
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.capability import FeedKind, Way
@@ -33,9 +35,19 @@ from fhirbridge.fhir.itk3_rules import MAILBOX
 
 PREFIX = "FHIRBRIDGE_"
 
+
+def _period(text: str) -> str:
+    try:
+        span(text)
+    except ConfigurationError as error:
+        raise ValueError(error.message) from None
+    return text
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
 Risk = Annotated[str, StringConstraints(pattern=r"^(unknown|none|identified)$")]
 Written = Annotated[str, StringConstraints(pattern=r"^(Task|Flag|CarePlan|Communication|Provenance|AuditEvent)$")]
+Period = Annotated[str, AfterValidator(_period)]
 Overrides = dict[str, dict[str, str | int]]
 """For each pack, new values of its settings."""
 
@@ -260,6 +272,36 @@ class MeshSettings(Tls):
         return mailbox
 
 
+class PostSettings(_Section):
+    """Print and post: `folder` is where hybrid mail picks up letters; made where it is missing."""
+
+    folder: Path
+
+
+class ReceiverSettings(_Section):
+    """One FHIR receiver. `endpoint` is its base URL, the same as in the directory; `way` what it takes.
+
+    `token` is what it gave us to show; `secret` what it has to show us when it answers.
+    """
+
+    endpoint: HttpUrl
+    way: Literal["message", "transaction"] = "message"
+    token: SecretStr | None = None
+    secret: SecretStr = Field(min_length=16)
+
+
+class DeliverySettings(_Section):
+    """By when what was sent has to be confirmed, counted from the hand-over, for each channel: `P5D`, `2WD`, `PT36H`.
+
+    `chase` is the time that a person has to find out, once it was not. MESH itself gives up after five days.
+    """
+
+    mesh: Period = "P5D"
+    fhir: Period = "P5D"
+    post: Period = "2WD"
+    chase: Period = "1WD"
+
+
 class Settings(BaseSettings):
     """All settings of one service. Durations are in seconds.
 
@@ -271,6 +313,9 @@ class Settings(BaseSettings):
     with. `access` says who may look; nobody may by default. Without `letters` nothing goes out as a letter, but as
     its words alone. An EPR is left alone once `opens_after` calls in a row failed. Rows that are settled are kept for
     `keep_settled` seconds. `public_url` is where EPRs reach it; by default the host and port it listens on.
+
+    `post`, `receivers` and `mesh` are the ways to people outside the EPR, `delivery` by when they have to confirm.
+    `practices` is a CSV file with the columns nhs_number and ods, for patients whose record names no GP practice.
     """
 
     model_config = SettingsConfigDict(
@@ -288,6 +333,10 @@ class Settings(BaseSettings):
     pack_archive: Path | None = None
     letters: LetterSettings | None = None
     mesh: MeshSettings | None = None
+    post: PostSettings | None = None
+    receivers: dict[Name, ReceiverSettings] = {}
+    delivery: DeliverySettings = DeliverySettings()
+    practices: Path | None = None
     overrides: Overrides = {}
     risk_when_unrecorded: Risk = "unknown"
     follow_from: AwareDatetime | None = None
@@ -310,6 +359,15 @@ class Settings(BaseSettings):
         if url and not url.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("write redis://HOST:PORT/DATABASE")
         return url
+
+    @field_validator("receivers")
+    @classmethod
+    def _each_its_own(cls, receivers: dict[str, ReceiverSettings]) -> dict[str, ReceiverSettings]:
+        for what in ("endpoint", "secret"):
+            values = [str(getattr(one, what)) if what == "endpoint" else one.secret for one in receivers.values()]
+            if any(values.count(value) > 1 for value in values):
+                raise ValueError(f"two receivers have the same {what}; give each its own")
+        return receivers
 
     @field_validator("services")
     @classmethod
