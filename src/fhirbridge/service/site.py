@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from fhirbridge.channels import Practices
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import EprError
@@ -58,6 +59,7 @@ class Site(Struct, frozen=True, kw_only=True):
     calendar: Calendar = Calendar()
     directory: Directory = Directory()
     addressing: Addressing | None = None
+    practices: Practices | None = None
     assignments: tuple[Assignment, ...] = ()
     editions: Editions = no_editions
     trust_payload: bool = False

@@ -13,6 +13,7 @@ from fhirbridge.adapters.store import open_store
 from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Bell, Service, Site
 from fhirbridge.settings import Settings
+from fhirbridge.wiring.channels import addressing_of, channels_of, practices_of
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
 from fhirbridge.wiring.letters import stationery_of
 from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of, directory_of, pack_of
@@ -49,10 +50,12 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
     assignments = assignments_of(settings, calendar)
     archive = Archive(settings, calendar)
     stationery = stationery_of(settings, calendar)
+    practices = practices_of(settings)
     time = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
         stack.push_async_callback(store.close)
+        channels = await channels_of(settings, time, stack)
         sites = {}
         for name, one in settings.eprs.items():
             epr = await stack.enter_async_context(epr_of(name, one))
@@ -67,7 +70,10 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 editions=archive,
                 trust_payload=one.trust_payload,
                 stationery=stationery,
-            )
-        service = Service(store, sites, time, opens_after=settings.opens_after)
-        yield Runtime(settings=settings, service=service, store=store, clock=time)
+                addressing=addressing_of(settings, channels),
+                practices=practices,
                 writes=dict(one.writes),
+            )
+        service = Service(store, sites, time, channels, opens_after=settings.opens_after)
+        await store.dispatches.look_again(time.now())
+        yield Runtime(settings=settings, service=service, store=store, clock=time)
