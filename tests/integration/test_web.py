@@ -159,8 +159,13 @@ def test_health_counts_and_the_first_page(served: Served) -> None:
     served.http.post(NOTIFY, json=APPOINTMENT)
 
     assert served.http.get("/livez").json() == {"status": "alive"}
-    assert served.http.get("/readyz").json() == {"status": "ready", "not_ready": {}}
-    assert 'fhirbridge_events_total{epr="main"}' in served.http.get("/metrics").text
+    ready = served.http.get("/readyz").json()
+    assert (ready["status"], ready["not_ready"]) == ("ready", {})
+    assert {gap["cause"] for gap in ready["gaps"]} == {"unreachable"}
+    counters = served.http.get("/metrics").text
+    assert 'fhirbridge_events_total{epr="main"}' in counters
+    assert 'fhirbridge_gaps_open{epr="main"} 5.0' in counters
+    assert 'fhirbridge_gap_oldest_seconds{epr="main"}' in counters
     assert "fhirbridge" in served.http.get("/").text
 
 

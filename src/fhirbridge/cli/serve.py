@@ -94,7 +94,7 @@ def _wrong(error: FhirbridgeError) -> typer.Exit:
 
 
 async def _serve(settings: Settings) -> None:
-    listening = _listen(settings)
+    listening = listen(settings)
     if settings.port == 0:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     async with built(settings) as runtime:
@@ -121,6 +121,7 @@ async def run(runtime: Runtime, listening: socket.socket, stop: asyncio.Event) -
 
 
 async def _run(runtime: Runtime, stop: asyncio.Event) -> None:
+    """A loop for each EPR and one for the channels: none waits for another."""
     service = runtime.service
     one = _turn(runtime)
     turns: list[Turn] = [partial(one, name) for name in sorted(service.sites)]
@@ -146,7 +147,7 @@ def _turn(runtime: Runtime) -> Callable[[str], Awaitable[bool]]:
     return partial(service.take_in, queue)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
     """Listen before anything else, so that no notification of a subscription just made finds a closed door."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:

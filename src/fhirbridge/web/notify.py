@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fhirbridge.adapters.feeds import backport
 from fhirbridge.adapters.feeds.registering import secret_matches
 from fhirbridge.errors import NotAllowed, NotKnown, SenderError
 from fhirbridge.fhir import notification
@@ -61,7 +60,7 @@ class Notify:
         if await self._runtime.service.ingest(epr, told):
             self._runtime.woken.set()
         # After the events: a number is counted only when what it stands for is durable.
-        if told.topic and await backport.heard(self._runtime.store, epr, told, self._runtime.clock.now()):
+        if told.topic and await self._runtime.ear.heard(epr, told, self._runtime.clock.now()):
             self._runtime.doubts[epr].set()
         # Some EPRs (HAPI among them) take an answer without a FHIR body for a failure.
         return Response(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from fhirbridge.adapters.feeds.backport import BackportFeed
+from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.feeds.polling import DateWindowPoll, HistoryPoll, LastUpdatedPoll, PatientPoll
 from fhirbridge.adapters.feeds.registering import Reader
 from fhirbridge.adapters.feeds.rest_hook import RestHookFeed
@@ -51,7 +52,7 @@ class Chosen(Struct, frozen=True):
         return frozenset(one for one, kind in self.kinds.items() if kind in POLLED)
 
 
-async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> Chosen:
+async def chosen(site: Site, store: Store, ear: Ear, one: EprSettings, endpoint: str) -> Chosen:
     """The feeds of this EPR; `endpoint` is where it shall notify the service.
 
     Raises:
@@ -72,7 +73,7 @@ async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> C
             empty = one.payload == "empty"
             used.append((RestHookFeed(site.epr, store, endpoint, reader=read, empty=empty), tuple(mine)))
         elif kind is FeedKind.BACKPORT:
-            used.append((_backport(site, store, one, endpoint, read), tuple(mine)))
+            used.append((_backport(site, store, ear, one, endpoint, read), tuple(mine)))
         elif kind in POLLED:
             used.append((polls[kind], tuple(mine)))
     window = polls[FeedKind.DATE_WINDOW]
@@ -84,7 +85,9 @@ async def chosen(site: Site, store: Store, one: EprSettings, endpoint: str) -> C
 def _whole(kinds: Mapping[str, FeedKind], offers: Capability) -> frozenset[str]:
     """What may be missed in spite of its feed, or has none of its own, as far as the EPR can be asked for it."""
     read_whole = SUBSCRIBED | {FeedKind.DATE_WINDOW}
-    found = (name for name, kind in kinds.items() if kind in read_whole or (kind is FeedKind.RECORD and name in EVENTFUL))
+    found = (
+        name for name, kind in kinds.items() if kind in read_whole or (kind is FeedKind.RECORD and name in EVENTFUL)
+    )
     return frozenset(name for name in found if ways_of_asking(offers, name))
 
 
@@ -113,11 +116,12 @@ def reader(offers: Capability, epr: str, polls: Mapping[FeedKind, Feed]) -> Read
     return read
 
 
-def _backport(site: Site, store: Store, one: EprSettings, endpoint: str, reader: Reader) -> BackportFeed:
+def _backport(site: Site, store: Store, ear: Ear, one: EprSettings, endpoint: str, reader: Reader) -> BackportFeed:
     return BackportFeed(
         site.epr,
         store,
         endpoint,
+        ear=ear,
         reader=reader,
         payload=one.payload or "id-only",
         heartbeat=timedelta(seconds=one.heartbeat),

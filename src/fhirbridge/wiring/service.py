@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
+from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.store import open_store
 from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Bell, Service, Site
@@ -34,6 +36,11 @@ class Runtime:
     woken: Bell = field(default_factory=Bell)
     unready: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+
+    @cached_property
+    def ear(self) -> Ear:
+        """Hears what notifications of topics say about those that did not come."""
+        return Ear(self.store)
 
 
 @asynccontextmanager

@@ -66,7 +66,8 @@ class Watcher:
         self._refused: dict[str, str] = {}
         self._overlap = timedelta(seconds=runtime.settings.overlap)
         self._place = f"subscriptions at {name}"
-        runtime.unready[self._place] = "not checked yet"
+        self._is_told = runtime.settings.eprs[name].subscribe
+        self._unready("not checked yet")
 
     async def watch(self, every: float, stop: asyncio.Event) -> None:
         """Look after the feeds every so many seconds, sooner where there is a doubt, until `stop` is set."""
@@ -100,7 +101,7 @@ class Watcher:
         except FhirbridgeError as error:
             if not isinstance(error, EprError) and not error.transient:
                 raise
-            self._runtime.unready[self._place] = str(error)
+            self._unready(str(error))
             _log.warning("the feeds could not be looked after", epr=self._name, why=said(error))
             since = await self._gaps.marked(self._name, ALIVE) or now
             await self._open(sorted(self._eventful()), Cause.UNREACHABLE, since, now)
@@ -120,7 +121,8 @@ class Watcher:
         if self._chosen is None:
             runtime = self._runtime
             endpoint = f"{runtime.settings.reached_at}/fhir/notify/{self._name}"
-            self._chosen = await chosen(self._site, runtime.store, runtime.settings.eprs[self._name], endpoint)
+            one = runtime.settings.eprs[self._name]
+            self._chosen = await chosen(self._site, runtime.store, runtime.ear, one, endpoint)
         return {watch.type: watch for feed, types in self._chosen.used for watch in await feed.establish(types, now)}
 
     async def _read(self, watches: Mapping[str, Watch]) -> bool:
@@ -230,10 +232,15 @@ class Watcher:
             blind.append("Appointment: the EPR neither tells of changes nor can be asked for them")
         blind += [f"{one}: {why}" for one, why in self._refused.items() if one in NEEDED]
         if blind:
-            self._runtime.unready[self._place] = "; ".join(blind)
+            self._unready("; ".join(blind))
         else:
             self._runtime.unready.pop(self._place, None)
         return not blind
+
+    def _unready(self, why: str) -> None:
+        """Blind to what the EPR does; where it does not tell the service, others may, and the gap says the rest."""
+        if self._is_told:
+            self._runtime.unready[self._place] = why
 
     def _eventful(self) -> frozenset[str]:
         return EVENTFUL & self._site.mapping.resource_types

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from fhirbridge.adapters.feeds import counting
+from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.feeds.registering import Fault, Reader, Registrar, not_offered
-from fhirbridge.core.gaps import Cause, Gap
-from fhirbridge.errors import EprRefused
+from fhirbridge.core.gaps import Cause
+from fhirbridge.errors import EprError, EprRefused, SenderError
 from fhirbridge.fhir import notification
-from fhirbridge.fhir.capability import Capability, FeedKind, topic, type_of
+from fhirbridge.fhir.capability import Capability, FeedKind, topic
 from fhirbridge.fhir.capability.statement import BACKPORT, BACKPORT_PROFILE
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.ports import Epr, Event, Hearing, Resource, Standing, Store, Watch
@@ -34,10 +34,19 @@ class BackportFeed:
     kind = FeedKind.BACKPORT
 
     def __init__(
-        self, epr: Epr, store: Store, endpoint: str, *, reader: Reader, payload: str, heartbeat: timedelta
+        self,
+        epr: Epr,
+        store: Store,
+        endpoint: str,
+        *,
+        ear: Ear,
+        reader: Reader,
+        payload: str,
+        heartbeat: timedelta,
     ) -> None:
         self._epr = epr
         self._store = store
+        self._ear = ear
         self._reader = reader
         self._payload = payload
         self._heartbeat = heartbeat
@@ -74,13 +83,9 @@ class BackportFeed:
             return watch
         so_far = await self._so_far(watch.reference) if "status" in operations else None
         if hearing is None or watch.why:
-            await self._store.gaps.heard(Hearing(epr=self._epr.name, type=resource_type, heard=now, at=now, top=so_far))
-            return watch
-        after, cause = counting.checked(hearing, so_far, now)
-        if cause is not None:
-            await self._store.gaps.found(lost(self._epr.name, resource_type, cause, hearing, now))
-        if after != hearing:
-            await self._store.gaps.heard(after)
+            await self._ear.begin(self._epr.name, resource_type, so_far, now)
+        else:
+            await self._ear.check(hearing, so_far, now)
         return watch
 
     def _silence(self, hearing: Hearing | None, now: datetime) -> Fault | None:
@@ -90,14 +95,19 @@ class BackportFeed:
 
     async def _so_far(self, reference: str) -> int | None:
         """How many events there have been, by `$status`."""
-        answer = await self._epr.invoke(f"{reference}/$status")
-        return notification.bundled(answer).so_far
+        return (await self._asked(f"{reference}/$status")).so_far
 
     async def _events(self, resource_type: str) -> list[Event]:
-        """The events that the EPR still has, by `$events`: those it counts from the last that was accounted for."""
+        """The events that the EPR still has, by `$events`: all that it has."""
         kept = {one.criteria: one for one in await self._store.subscriptions(self._epr.name)}
-        answer = await self._epr.invoke(f"{kept[topic(resource_type)].reference}/$events")
-        return list(notification.bundled(answer).events)
+        return list((await self._asked(f"{kept[topic(resource_type)].reference}/$events")).events)
+
+    async def _asked(self, operation: str) -> Notification:
+        answer = await self._epr.invoke(operation)
+        try:
+            return notification.bundled(answer)
+        except SenderError as flaw:
+            raise EprError(f"{self._epr.name}: the answer to {operation.rpartition('/')[2]}: {flaw}") from None
 
     def _channel(self, endpoint: str, header: str) -> Resource:
         content = {"url": f"{BACKPORT}backport-payload-content", "valueCode": self._payload}
@@ -112,32 +122,3 @@ class BackportFeed:
             seconds = max(1, round(self._heartbeat.total_seconds()))
             channel["extension"] = [{"url": f"{BACKPORT}backport-heartbeat-period", "valueUnsignedInt": seconds}]
         return channel
-
-
-async def heard(store: Store, epr: str, told: Notification, now: datetime) -> bool:
-    """Take note of a notification whose events have been accepted; whether the feed should be looked after now.
-
-    One of a topic that is not ours, or of a subscription that is no longer ours, tells nothing.
-    """
-    resource_type = type_of(told.topic)
-    kept = {one.criteria: one for one in await store.subscriptions(epr)}.get(topic(resource_type))
-    if not resource_type or kept is None:
-        return False
-    if kept.reference and told.subscription and not f"/{told.subscription}".endswith(f"/{kept.reference}"):
-        return False
-    before = await store.gaps.hearing(epr, resource_type)
-    if before is None:
-        before = Hearing(epr=epr, type=resource_type, heard=now, at=now)
-    if told.kind != "event-notification":
-        await store.gaps.heard(counting.counted(before, told.so_far, now))
-        return told.kind == "handshake" or told.status in ("error", "off")
-    after, skipped = counting.received(before, told.numbers, told.so_far, now)
-    if skipped:
-        await store.gaps.found(lost(epr, resource_type, Cause.NUMBERS, before, now))
-    await store.gaps.heard(after)
-    return skipped
-
-
-def lost(epr: str, resource_type: str, cause: Cause, before: Hearing, now: datetime) -> Gap:
-    """The gap after what was heard before: since the last event that came in its turn."""
-    return Gap(epr=epr, type=resource_type, feed=FeedKind.BACKPORT.value, cause=cause, since=before.at, until=now)
