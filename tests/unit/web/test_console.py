@@ -14,6 +14,7 @@ import pytest
 
 from fhirbridge.core.vocabulary import OUTCOMES as CODES
 from fhirbridge.fhir.capability import Way
+from fhirbridge.ports import Delivery, Receipt
 from fhirbridge.web.console.outcomes import OUTCOMES
 from tests.unit.web.stage import PASSWORD, BrokenAudit, Stage, enter, settle, two_misses
 
@@ -222,6 +223,20 @@ async def test_what_was_taken_back_is_said_with_the_reason(stage: Stage) -> None
 
     assert "What was taken back, and why" in text
     assert "no longer stands" in text
+
+
+async def test_what_the_epr_refused_is_shown_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path)
+
+    async def refuse(deliveries: list[Delivery], references: dict[str, str]) -> list[Receipt]:
+        return [Receipt(row=one.row, refused="Task.priority is not known here") for one in deliveries]
+
+    monkeypatch.setattr(stage.eprs["main"], "deliver", refuse)
+    await two_misses(stage)
+    await sign_in(stage)
+
+    assert "The EPR refused: Task.priority is not known here" in await page(stage, "/patients/main/p1")
+    assert "refused by the EPR" in await page(stage, "/feeds")
 
 
 async def test_patients_are_found_by_number_and_name(stage: Stage) -> None:

@@ -13,15 +13,17 @@ from msgspec import Struct
 
 from fhirbridge.core.accounts import CaseAccount, Outlook, PathwayAccount, RunAccount, StepAccount
 from fhirbridge.core.decision import Reason
+from fhirbridge.core.deliveries import Consignment
 from fhirbridge.core.effects import Thing, fold
 from fhirbridge.core.explain import explain
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.withholding import WithheldCorrection, withheld_corrections
 from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import WITHDRAWN
 from fhirbridge.fhir.wording import display
-from fhirbridge.ports import Known, Listed, Store, Subject, Wanted
+from fhirbridge.ports import DeadLetter, Known, Listed, Store, Subject, Wanted
 from fhirbridge.service import Site
 from fhirbridge.service.assigning import parts
 from fhirbridge.service.merging import as_one
@@ -33,8 +35,21 @@ _TAKEN_BACK = frozenset({"cancelled", "stopped", "not-done", "revoked", "inactiv
 _ALL = 10_000
 
 
+class Journey(Struct, frozen=True, kw_only=True):
+    """How far a message has come on its way to one recipient."""
+
+    to: str
+    channel: str
+    stage: str
+    at: datetime | None
+    failed: bool
+
+
 class Item(Struct, frozen=True, kw_only=True):
-    """One thing that the service wrote, as it stands. `reference` is "" while it waits to be written."""
+    """One thing that the service wrote, as it stands. `reference` is "" while it waits to be written.
+
+    `refused` says why the EPR does not take it, where it refused; `journeys` how a message gets to its recipients.
+    """
 
     identity: str
     kind: str
@@ -47,6 +62,8 @@ class Item(Struct, frozen=True, kw_only=True):
     where: str = ""
     ended: datetime | None = None
     why_ended: str = ""
+    refused: str = ""
+    journeys: tuple[Journey, ...] = ()
 
 
 class Next(Struct, frozen=True, kw_only=True):
@@ -87,8 +104,9 @@ class Account(Struct, frozen=True, kw_only=True):
     standing: tuple[Item, ...]
     withdrawn: tuple[Item, ...]
     items: Mapping[str, Item]
+    refused: tuple[DeadLetter, ...]
+    uncorrected: tuple[WithheldCorrection, ...]
     gaps: tuple[Gap, ...]
-    known: bool
 
 
 async def account_of(store: Store, site: Site, subject: Subject, now: datetime) -> Account:
@@ -102,13 +120,20 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
     wanted = Wanted(eprs=(subject.epr,), patients=(subject.patient,))
     listed = {one.identity: one for one in await store.worklist.search(wanted, limit=_ALL)}
     record, own = Record.of(known.facts), fold(known.effects)
+    refused = tuple(await store.dead_letters.search(subjects=[subject], limit=_ALL))
     accounts: list[tuple[str, CaseAccount]] = []
+    uncorrected: list[WithheldCorrection] = []
     for part in parts(site, record, own):
         mine = part.under(own, record)
         for one in explain(part.pack, record, mine, now, gaps=known.gaps):
             if part.cases is None or one.case in part.cases:
                 accounts.append((f"{part.pack.title} {part.pack.version}", one))
-    items = [_item(thing, listed.get(thing.identity), known) for thing in own.things.values()]
+        uncorrected += withheld_corrections(part.pack, record, mine, now)
+    why_refused = {letter.outgoing.identity: letter.reason for letter in refused}
+    items = [
+        _item(thing, listed.get(thing.identity), known, why_refused.get(thing.identity, ""))
+        for thing in own.things.values()
+    ]
     items.sort(key=lambda item: item.since)
     return Account(
         subject=subject,
@@ -118,12 +143,13 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
         standing=tuple(item for item in items if item.ended is None),
         withdrawn=tuple(item for item in items if item.ended is not None),
         items={item.identity: item for item in items},
+        refused=refused,
+        uncorrected=tuple(uncorrected),
         gaps=known.gaps,
-        known=bool(known.facts),
     )
 
 
-def _item(thing: Thing, listed: Listed | None, known: Known) -> Item:
+def _item(thing: Thing, listed: Listed | None, known: Known, refused: str) -> Item:
     resource: Resource = listed.resource if listed else {}
     status = str(resource.get("status", ""))
     ended = thing.withdrawn or (listed.updated if listed and status in _TAKEN_BACK else None)
@@ -139,6 +165,19 @@ def _item(thing: Thing, listed: Listed | None, known: Known) -> Item:
         where=_where(listed, known.references.get(thing.identity, "")),
         ended=ended,
         why_ended=_why_ended(thing, resource) if ended else "",
+        refused=refused,
+        journeys=tuple(_journey(one) for one in thing.consignments),
+    )
+
+
+def _journey(one: Consignment) -> Journey:
+    stands = one.standing
+    return Journey(
+        to=one.to.shown,
+        channel=one.to.channel,
+        stage=stands.stage.replace("-", " "),
+        at=stands.since,
+        failed=one.failed,
     )
 
 

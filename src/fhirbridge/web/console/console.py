@@ -143,12 +143,14 @@ class Console:
     async def feeds(self, request: Request, viewer: Viewer) -> Response:
         """How things stand with the EPRs, and what the service has learnt of them."""
         store = self._store
+        refused = await store.dead_letters.count()
         eprs = [
             {
                 "name": name,
                 "base_url": str(one.base_url),
                 "subscriptions": await store.subscriptions(name),
                 "gaps": await store.gaps.open(name),
+                "refused": refused.get(name, 0),
             }
             for name, one in sorted(self._runtime.settings.eprs.items())
         ]

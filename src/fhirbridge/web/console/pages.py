@@ -22,8 +22,8 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
-    # An address of the console can name a patient, so no other site is told it. Without any referrer, browsers would not
-    # say either from where a form was sent.
+    # An address of the console can name a patient, so no other site is told it. Without any referrer, a browser would
+    # not say either from where a form was sent.
     "Referrer-Policy": "same-origin",
 }
 _STYLED_INSIDE: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
