@@ -135,6 +135,22 @@ async def test_what_was_there_a_moment_ago_is_not_taken_for_deleted(stage: Stage
     assert await stage.known() == ["1", "2 erased"]
 
 
+async def test_what_was_put_in_again_is_waited_for(stage: Stage) -> None:
+    await stage.tell(await stage.enter("noshow"))
+    await stage.epr.delete("Appointment/a1")
+    await stage.tell(Event(type="Appointment", id="a1", deleted=True))
+    stage.clock.time += timedelta(minutes=1)
+    again = await stage.enter("noshow")
+    stage.epr.shows["Appointment/a1"] = 0
+
+    await stage.tell(again)
+    assert await stage.known() == ["1", "2 erased"]
+
+    del stage.epr.shows["Appointment/a1"]
+    await stage.later()
+    assert await stage.known() == ["1", "2 erased", "3"]
+
+
 async def test_a_deletion_that_was_told_of_counts_at_once(stage: Stage) -> None:
     await stage.tell(await stage.enter("noshow"))
     await stage.epr.delete("Appointment/a1")

@@ -15,6 +15,7 @@ from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_merges import MemoryMerges
 from fhirbridge.adapters.memory_outbox import MemoryOutbox
+from fhirbridge.adapters.memory_own_writes import MemoryOwnWrites
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.remapping import reread
@@ -75,6 +76,7 @@ class MemoryStore:
         self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
         self._copies = MemoryCopies(self.worklist, self._versions, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
+        self.own = MemoryOwnWrites(lambda: [(subject, state.effects) for subject, state in self._subjects.items()])
         self.dispatches = MemoryDispatches(self.last, self._effects_of, self._tell)
 
     async def accept(self, epr: str, events: Sequence[Event], received: datetime) -> None:
@@ -106,7 +108,7 @@ class MemoryStore:
             if fact.patient:
                 subject = Subject(epr, fact.patient)
                 self._state(subject).facts.append(fact)
-                news.add(subject)
+                news |= set() if version.confirms else {subject}
         self._tell_news(news, now)
         for row in digested:
             self._inbox.pop(row, None)
@@ -149,9 +151,9 @@ class MemoryStore:
             (state.wakes_at, subject.epr, subject.patient)
             for subject, state in self._subjects.items()
             if state.wakes_at is not None and state.wakes_at <= now and _free(state, now)
+            if eprs is None or subject.epr in eprs
         ]
         return [Subject(epr, patient) for _, epr, patient in sorted(found)[:limit]]
-            if eprs is None or subject.epr in eprs
 
     async def next_due(self) -> datetime | None:
         """When `due` has something to give."""
@@ -230,6 +232,7 @@ class MemoryStore:
                 references = self._state(delivery.subject).references
                 references[delivery.outgoing.identity] = receipt.reference
                 references.update({there.identity: there.reference for there in receipt.also})
+                self.own.delivered(delivery.subject.epr, delivery.outgoing.identity, receipt)
 
     async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:
         """Try these rows again not before `until`; counts one attempt more."""

@@ -145,6 +145,20 @@ class Withdrawn(Effect, frozen=True, kw_only=True):
     reason: Withdrawal
 
 
+class Held(Effect, frozen=True, kw_only=True):
+    """The service held back a write, for it seems that another system answers each of its writes; `why` is a sentence.
+
+    What stands stays as it is until `until`, or until a person releases it.
+    """
+
+    until: datetime
+    why: str
+
+
+class Released(Effect, frozen=True, kw_only=True):
+    """A person let the service write again what it had held back."""
+
+
 class Completed(Effect, frozen=True, kw_only=True):
     """The service closed its own obligation because the record answers it; `by` names the answer."""
 
@@ -202,6 +216,8 @@ AnyEffect = (
     | HandedOver
     | Reported
     | Marked
+    | Held
+    | Released
 )
 
 
@@ -235,6 +251,14 @@ class Thing(Struct, frozen=True, kw_only=True):
     """Of a Communication: its ways to those it reaches through a channel."""
     unaddressed: Unaddressed | None = None
     mark: Mark | None = None
+    marks: int = 0
+    """How often its delivery was marked."""
+    amended: tuple[datetime, ...] = ()
+    """When it was amended."""
+    held_until: datetime | None = None
+    """Until when further writes are held back, as last said."""
+    released: datetime | None = None
+    """When a person last let the service write again."""
 
     @property
     def open(self) -> bool:
@@ -303,7 +327,11 @@ def _apply(thing: Thing, effect: AnyEffect) -> Thing:
         case Completed(at=at):
             return replace(thing, completed=at)
         case Marked(mark=mark):
-            return replace(thing, mark=mark)
+            return replace(thing, mark=mark, marks=thing.marks + 1)
+        case Held(until=until):
+            return replace(thing, held_until=until)
+        case Released(at=at):
+            return replace(thing, held_until=None, released=at)
         case _:
             return _carried(thing, effect)
 
@@ -356,4 +384,5 @@ def _amended(thing: Thing, effect: Amended) -> Thing:
         points=effect.points,
         activities=effect.activities,
         dues=thing.dues if known or effect.due is None else (*thing.dues, effect.due),
+        amended=(*thing.amended, effect.at),
     )

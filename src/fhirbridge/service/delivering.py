@@ -35,7 +35,6 @@ async def deliver(store: Store, sites: Mapping[str, Site], clock: Clock, breaker
     Raises:
         StoreUnavailable: what was sent but not recorded will be sent again, to no effect.
     """
-    rows = await store.undelivered(clock.now(), BATCH)
     of_subject: dict[Subject, list[Delivery]] = {}
     for row in await store.undelivered(clock.now(), limit, list(sites)):
         of_subject.setdefault(row.subject, []).append(row)
@@ -140,4 +139,4 @@ async def _look_again(
     except EprError as error:
         _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=said(error))
         return
-    await store.keep(site.epr.name, facts_in(site, filter(None, found), now), (), now)
+    await keep(store, site, facts_in(site, filter(None, found), now), (), now)

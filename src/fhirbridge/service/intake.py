@@ -19,6 +19,7 @@ from fhirbridge.service import reading
 from fhirbridge.service.measures import DIGESTED, EVENTS, FAILURES, SKIPPED
 from fhirbridge.service.merging import departures
 from fhirbridge.service.pauses import Pauses
+from fhirbridge.service.recognising import keep
 from fhirbridge.service.site import Site, said
 from fhirbridge.service.versions import told_of
 

@@ -41,6 +41,7 @@ from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Known, Outgoing
 from fhirbridge.service.addressing import addressed
 from fhirbridge.service.assigning import parts, uncovered
+from fhirbridge.service.loops import Bounds, Brake, held_until
 from fhirbridge.service.site import Policies
 
 MOST_ROUNDS = 20
@@ -66,6 +67,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     uncovered: tuple[str, ...] = ()
     own: Own = NOTHING
+    resumes: datetime | None = None
 
     @property
     def held(self) -> bool:
@@ -75,13 +77,21 @@ class Settled(Struct, frozen=True, kw_only=True):
     @property
     def wakes_at(self) -> datetime | None:
         """When to look again, if nothing new is learnt."""
-        return earliest(decision.wakes_at for decision in self.decisions)
+        return earliest((self.resumes, *(decision.wakes_at for decision in self.decisions)))
 
 
-def settle(site: Policies, known: Known, now: datetime, *, migrating: frozenset[str] = frozenset()) -> Settled:
+def settle(
+    site: Policies,
+    known: Known,
+    now: datetime,
+    *,
+    migrating: frozenset[str] = frozenset(),
+    bounds: Bounds | None = None,
+) -> Settled:
     """What the policies of the site make of what is known, as of `now`: pure.
 
-    `migrating` are runs that have just been moved to another edition: what of them goes now is superseded.
+    `migrating` are runs that have just been moved to another edition: what of them goes now is superseded. Beyond
+    `bounds` writes are held back.
 
     Raises:
         ConfigurationError: a run is on a version of a pack that is nowhere to be found.
@@ -90,10 +100,11 @@ def settle(site: Policies, known: Known, now: datetime, *, migrating: frozenset[
     record, own = Record.of(known.facts), fold(known.effects)
     if known.replaced_by is not None:
         return settle_replaced(site, record, own, known.replaced_by, now)
-    return settle_on(site, record, own, now, moved=moved_from(known.effects), migrating=migrating, gaps=known.gaps)
+    moved = moved_from(known.effects)
+    return settle_on(site, record, own, now, moved=moved, migrating=migrating, gaps=known.gaps, bounds=bounds)
 
 
-def settle_on(
+def settle_on(  # noqa: PLR0913  # each is something else that a decision is made on
     site: Policies,
     record: Record,
     own: Own,
@@ -103,8 +114,11 @@ def settle_on(
     migrating: frozenset[str] = frozenset(),
     gaps: tuple[Gap, ...] = (),
     memories: Memories | None = None,
+    bounds: Bounds | None = None,
 ) -> Settled:
     """The same, of a record and what was done by now; `moved` as of `moved_from`, `memories` those of this patient.
+
+    Without `bounds` nothing is held back: where nobody answers what is written, there is no loop.
 
     Raises:
         ConfigurationError, Defect: as for `settle`.
@@ -122,9 +136,10 @@ def settle_on(
             if owed := tuple(tidings(pack, record, own)):
                 decision = replace(decision, obligations=(*decision.obligations, *owed))
             writes = tuple(_superseding(write, migrating) for write in reconcile(decision, mine, record))
+            writes, held = Brake(bounds, own, now).sort(writes) if bounds is not None and writes else (writes, ())
             setting = _Setting(site, (pack,), record, own, moved, now)
             done = effects_of(decision, writes, now, setting.address)
-            new = (*(effect for effect in done if not _noted(effect, own)), *setting.address_again(mine))
+            new = (*(effect for effect in done if not _noted(effect, own)), *setting.address_again(mine), *held)
             if not writes and not new:
                 break
             own = fold(new, onto=own)
@@ -142,6 +157,7 @@ def settle_on(
         decisions=tuple(decisions),
         uncovered=uncovered(site, record),
         own=own,
+        resumes=held_until(own, now) if bounds is not None else None,
     )
 
 

@@ -19,6 +19,7 @@ from fhirbridge.letters import Stationery
 from fhirbridge.ports import Epr, Subject
 from fhirbridge.service.addressing import Addressing
 from fhirbridge.service.assigning import Assigned, Assignment, Editions, no_editions
+from fhirbridge.service.loops import Bounds
 
 _REFERENCE = re.compile(r"\b([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}")
 _NHS_NUMBER = re.compile(r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b")
@@ -50,7 +51,7 @@ class Site(Struct, frozen=True, kw_only=True):
     case belongs to instead. `editions` finds the older editions that running pathways stay with. `trust_payload`:
     believe what a notification carries where the EPR itself cannot be asked for it (an integration engine that only
     pushes). `stationery` is what letters are written on; without, they are words alone. `writes` are ways of writing
-    a type that somebody has set, whatever the EPR says of itself.
+    a type that somebody has set, whatever the EPR says of itself. Beyond `bounds` it is taken to answer our writes.
     """
 
     epr: Epr
@@ -65,6 +66,7 @@ class Site(Struct, frozen=True, kw_only=True):
     trust_payload: bool = False
     stationery: Stationery | None = None
     writes: dict[str, Way] = {}
+    bounds: Bounds = Bounds()
 
 
 def shown(subject: Subject) -> str:

@@ -174,13 +174,16 @@ async def every_version(site: Site, reference: str) -> list[Resource]:
 
 def _is_behind(event: Event, current: Resource | None, kept: Version | None, read: datetime) -> bool:
     """Whether the EPR has told of more than it shows now, as far as its versions can be compared."""
+    before = kept.fact.source.version if kept is not None else ""
     if current is None:
-        young = kept is not None and not kept.fact.erased and read - kept.fact.known < CATCHES_UP
-        return not event.deleted and (kept is None or young)
-    told, shown = event.version, version_id(current)
-    if told.isdecimal() and shown.isdecimal():
-        return int(shown) < int(told)
-    return event.deleted and kept is not None and shown == kept.fact.source.version
+        young = kept is None or (not kept.fact.erased and read - kept.fact.known < CATCHES_UP)
+        return not event.deleted and (young or _later(event.version, before))
+    return _later(event.version, version_id(current)) or (event.deleted and version_id(current) == before)
+
+
+def _later(one: str, other: str) -> bool:
+    """Whether one version is later than the other, where that can be said."""
+    return one.isdecimal() and other.isdecimal() and int(one) > int(other)
 
 
 async def skipped(site: Site, told: Event, current: Resource, kept: Version | None, *, patient: bool) -> list[Resource]:

@@ -183,10 +183,11 @@ def _resolved(delivery: Delivery, known: Mapping[str, str], missing: set[str]) -
     return replace(delivery, outgoing=replace(outgoing, resource=resource, provenance=provenance))
 
 
-def _step(delivery: Delivery, standing: Resource | None, told: set[str], look: Look) -> Step:
+def _step(delivery: Delivery, standing: Resource | None, told: Mapping[str, str], look: Look) -> Step:
     """What to send for a row; `standing` is the resource it changes, or that has been created for it already."""
     outgoing = delivery.outgoing
-    done = write_code(outgoing.provenance) in told
+    code = write_code(outgoing.provenance)
+    done = code in told
 
     def why(target: str) -> tuple[Resource, ...]:
         if done or not outgoing.provenance or look.provenance is None:
@@ -196,6 +197,9 @@ def _step(delivery: Delivery, standing: Resource | None, told: set[str], look: L
     if standing is None and outgoing.verb == "change":
         lost = f"{outgoing.type} with identifier {outgoing.identity} is not in the EPR; was it deleted there?"
         return Step(delivery, settled=Receipt(row=delivery.row, refused=lost))
+    if standing is None and told.get(code):
+        # It was created, and has lost its identifier since: to create it by that again would make a second one.
+        return Step(delivery, settled=Receipt(row=delivery.row, reference=told[code]))
     if standing is None:
         name = urn(outgoing.identity)
         created = entries.create_entry(outgoing, outgoing.resource, look.once(outgoing.type))

@@ -95,6 +95,13 @@ def answered(entry: Resource) -> tuple[str, str]:
     return (reference_of(stored), version_of(stored) or etag) if "id" in stored else ("", etag)
 
 
+def target_of(provenance: Resource) -> str:
+    """`Type/id` of what a Provenance is about; empty where it names nothing by a reference."""
+    targets = provenance.get("target") or [{}]
+    place = _LOCATION.search(str(targets[0].get("reference", "")))
+    return place[1] if place else ""
+
+
 def committed(entry: Resource, resource_type: str) -> Event | None:
     """What an entry of a type's history says was committed; None for what is about another type, or says nothing.
 

@@ -78,13 +78,17 @@ class Look:
             case Once.CONDITIONAL | Once.UNSURE:
                 return None
 
-    async def told(self, wave: Sequence[Delivery], standing: Iterable[Resource]) -> set[str]:
-        """Codes of the writes of this wave that have left their Provenance in the EPR: they have been committed."""
+    async def told(self, wave: Sequence[Delivery], standing: Iterable[Resource]) -> dict[str, str]:
+        """The writes of this wave that have left their Provenance in the EPR: they have been committed.
+
+        By the code of the write, the `Type/id` of what was written; empty where the Provenance does not say.
+        """
         codes = {code for delivery in wave if (code := write_code(delivery.outgoing.provenance))}
         if not codes or self.provenance is None:
-            return set()
+            return {}
         if self.provenance.once is Once.CHOSEN_ID and not self._capability.offer("Provenance").can("search-type"):
-            return {code for code in codes if await self._server.read(f"Provenance/{code}") is not None}
+            read = [await self._server.read(f"Provenance/{code}") for code in sorted(codes)]
+            return {write_code(one): entries.target_of(one) for one in read if one is not None}
         if self.provenance.once is Once.CHOSEN_ID:
             queries = [{"_id": ",".join(sorted(codes))}]
         elif self.provenance.by == "_tag":
@@ -93,8 +97,8 @@ class Look:
             queries = [{"target": entries.reference_of(one)} for one in standing]
         else:
             queries = []
-        found = {write_code(one) for query in queries async for one in self._server.search("Provenance", query)}
-        return found & codes
+        found = [one for query in queries async for one in self._server.search("Provenance", query)]
+        return {write_code(one): entries.target_of(one) for one in found if write_code(one) in codes}
 
     async def missing(self, wave: Sequence[Delivery], known: dict[str, str]) -> set[str]:
         """Identities referred to that are neither written here nor in the EPR; `known` grows by those found there."""

@@ -91,8 +91,9 @@ async def close(connection: AsyncConnection, rows: Sequence[int], now: datetime)
 async def add_versions(
     connection: AsyncConnection, epr: str, arrived: Sequence[Version], now: datetime
 ) -> set[Subject]:
-    """Keep the versions that are new; the subjects that they are about."""
+    """Keep the versions that are new; the subjects that they say something new about."""
     news: set[Subject] = set()
+    confirming = {(one.fact.source.type, one.fact.source.id, version_key(one)) for one in arrived if one.confirms}
     rows = await _told_apart(connection, epr, [_version_row(epr, version, now) for version in arrived])
     rows.sort(key=_unique)
     for start in range(0, len(rows), _BATCH):
@@ -100,9 +101,11 @@ async def add_versions(
             insert_into(connection, versions)
             .values(rows[start : start + _BATCH])
             .on_conflict_do_nothing(index_elements=["epr", "type", "id", "version"])
-            .returning(versions.c.patient)
+            .returning(versions.c.patient, versions.c.type, versions.c.id, versions.c.version)
         )
-        news.update(Subject(epr, patient) for patient in (await connection.execute(statement)).scalars() if patient)
+        for patient, *version in await connection.execute(statement):
+            if patient and tuple(version) not in confirming:
+                news.add(Subject(epr, patient))
     return news
 
 

@@ -17,6 +17,7 @@ from fhirbridge.adapters.store.gaps import SqlGaps, open_at
 from fhirbridge.adapters.store.group_commit import GroupCommit
 from fhirbridge.adapters.store.kept import SqlKept
 from fhirbridge.adapters.store.merges import SqlMerges, naming
+from fhirbridge.adapters.store.own_writes import SqlOwnWrites
 from fhirbridge.adapters.store.tables import subscriptions
 from fhirbridge.adapters.store.worklist import SqlWorklist
 from fhirbridge.core.effects import AnyEffect
@@ -69,9 +70,10 @@ class SqlStore:
         self.gaps = SqlGaps(database)
         self.merges = SqlMerges(database)
         self.worklist = SqlWorklist(database)
-        self.audit = SqlAudit(database)
         self.dead_letters = SqlDeadLetters(database)
+        self.audit = SqlAudit(database)
         self.kept = SqlKept(database)
+        self.own = SqlOwnWrites(database)
         self.dispatches = dispatches.SqlDispatches(database)
 
     async def close(self) -> None:
