@@ -9,15 +9,15 @@ from __future__ import annotations
 import hmac
 from http import HTTPStatus
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from fhirbridge.adapters.feeds.registering import secret_matches
-from fhirbridge.errors import NotAllowed, NotKnown, SenderError
+from fhirbridge.errors import NotAllowed, NotKnown
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.notification import Notification
+from fhirbridge.web.bodies import body_of
 from fhirbridge.web.outcomes import FHIR_JSON
 from fhirbridge.wiring.service import Runtime
 
@@ -40,7 +40,7 @@ class Notify:
     async def posted(self, request: Request) -> Response:
         """A rest-hook without a path of its own, or a notification Bundle."""
         epr = await self._admitted(request)
-        body = await self._body(request)
+        body = await body_of(request, self._limits.body, "send resources singly")
         return await self._ingested(
             epr, notification.posted(body, max_bytes=self._limits.body, max_depth=self._limits.depth)
         )
@@ -51,7 +51,7 @@ class Notify:
         kind, identity = request.path_params["type"], request.path_params["id"]
         if request.method == "DELETE":
             return await self._ingested(epr, notification.deleted(kind, identity))
-        body = await self._body(request)
+        body = await body_of(request, self._limits.body, "send resources singly")
         return await self._ingested(
             epr, notification.put(kind, identity, body, max_bytes=self._limits.body, max_depth=self._limits.depth)
         )
@@ -84,22 +84,3 @@ class Notify:
                 "the secret is missing or wrong; send the subscription's Authorization header", issue="login"
             )
         return epr
-
-    async def _body(self, request: Request) -> bytes:
-        """The body, which is not kept beyond the limit, whatever its Content-Length says."""
-        limit = self._limits.body
-        too_large = HTTPException(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {limit} bytes; send resources singly"
-        )
-        told = request.headers.get("Content-Length", "")
-        if told.isascii() and told.isdecimal() and int(told) > limit:
-            raise too_large
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise too_large
-        except ClientDisconnect:
-            raise SenderError("the connection was closed before the body was complete") from None
-        return bytes(body)
