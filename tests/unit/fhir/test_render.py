@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from fhirbridge.core.decision import Amend, Create, Withdraw
-from fhirbridge.core.effects import Kind, Withdrawal
+from fhirbridge.core.effects import Amended, AnyEffect, Kind, Withdrawal, Written, fold
 from fhirbridge.errors import Defect
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.render import Outgoing, logical_id, render, simulated, simulated_provenance
@@ -114,6 +114,36 @@ def test_the_same_write_has_the_same_provenance_whenever_it_is_decided() -> None
     for write, setting in EVERY.values():
         again = replace(setting, now=LATER.now)
         assert write_code(render(write, setting).provenance) == write_code(render(write, again).provenance)
+
+
+def test_a_change_to_and_fro_and_to_again_is_three_writes() -> None:
+    created = Written(
+        identity=TASK.identity,
+        at=NOW,
+        key=TASK.key,
+        run=TASK.run,
+        pathway="low",
+        steps=TASK.steps,
+        since=TASK.since,
+        due=TASK.due,
+        evidence=TASK.evidence,
+    )
+    effects: list[AnyEffect] = [created]
+    codes = []
+    for wanted in (AMENDED, TASK, AMENDED, TASK):
+        thing = fold(effects).things[created.identity]
+        codes.append(write_code(render(Amend(thing, wanted), SETTING).provenance))
+        effects.append(
+            Amended(
+                identity=thing.identity,
+                at=NOW,
+                steps=wanted.steps,
+                due=wanted.due,
+                priority=wanted.priority,
+                evidence=wanted.evidence,
+            )
+        )
+    assert len(set(codes)) == len(codes)
 
 
 def test_a_withdrawal_without_evidence_cites_what_the_thing_was_written_for() -> None:

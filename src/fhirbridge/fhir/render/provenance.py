@@ -135,14 +135,21 @@ def write_id(write: Write, setting: Rendering) -> str:
             return _derive(obligation.identity, "create", [])
         case Amend(thing=thing, obligation=obligation):
             after = [*obligation.steps, str(obligation.due), obligation.priority, *_versions(obligation.evidence)]
-            return _derive(thing.identity, "amend", [*_state(thing), "to", *after, *_planned(obligation)])
+            occasion = [*_state(thing), "to", *after, *_planned(obligation)]
+            return _derive(thing.identity, "amend", [*occasion, *_again(len(thing.amended))])
         case Complete(thing=thing, obligation=obligation):
             answer = obligation.answer.versioned if obligation.answer else ""
             return _derive(thing.identity, "complete", [answer, obligation.outcome or ""])
         case Withdraw(thing=thing, reason=reason):
             return _derive(thing.identity, "withdraw", [reason.value])
         case MarkDelivery(thing=thing, mark=mark):
-            return _derive(thing.identity, "mark", [mark.status, str(mark.sent), str(mark.received), mark.says])
+            occasion = [mark.status, str(mark.sent), str(mark.received), mark.says]
+            return _derive(thing.identity, "mark", [*occasion, *_again(thing.marks)])
+
+
+def _again(times: int) -> list[str]:
+    """What tells a change from the same one made before: to and fro and to again are three writes."""
+    return ["again", str(times)] if times else []
 
 
 def _state(thing: Thing) -> list[str]:
