@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -23,6 +22,7 @@ from fhirbridge.service.addressing import Addressing, Way
 from tests.servers.mesh import OURS, PASSWORD, PRACTICE, SHARED_KEY, mesh_sandbox, report
 from tests.servers.practice import answer
 from tests.unit.letters.test_letters_of_the_service import Writing
+from tests.validators import faults_of_written
 
 DIRECTORY = read_directory(
     {
@@ -82,14 +82,28 @@ class Discharge(Writing):
         return [task["status"] for code, task in codes if code == "confirm-received"]
 
 
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mesh_sandbox(tmp_path_factory.mktemp("mesh")) as running:
+        yield running
+
+
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Discharge]:
-    with mesh_sandbox(tmp_path) as url:
-        discharge = Discharge(url)
-        await discharge.patient_who_does_not_come()
-        await discharge.end_of_the_episode()
-        yield discharge
-        await discharge.mesh.close()
+async def stage(url: str) -> AsyncIterator[Discharge]:
+    discharge = Discharge(url)
+    for mailbox in (OURS, PRACTICE):
+        post = discharge.post(mailbox)
+        for waiting in post.list_messages():
+            post.acknowledge_message(waiting)
+        post.close()
+    await discharge.patient_who_does_not_come()
+    await discharge.end_of_the_episode()
+    yield discharge
+    await discharge.mesh.close()
+
+
+async def test_both_validators_take_what_stands_in_the_epr_then(stage: Discharge) -> None:
+    assert faults_of_written(await stage.sent("discharge-notice", "gp")) == []
 
 
 async def test_the_practice_gets_the_letter_and_its_word_reaches_the_epr(stage: Discharge) -> None:

@@ -330,6 +330,25 @@ async def test_a_letter_without_a_pdf_or_to_nobody_is_refused_by_what_is_lacking
     await mesh.close()
 
 
+async def test_all_that_is_awaited_is_asked_about_in_turn_until_it_is_collected(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh = channel(url)
+    awaiting = [Sent(key=f"k{n}", reference=f"m{n}", since=NOW) for n in range(70)]
+    asked: list[str] = []
+
+    def tracked(self: Post, reference: str) -> dict[str, str]:
+        asked.append(reference)
+        return {"status": "acknowledged" if reference == "m3" else "accepted"}
+
+    monkeypatch.setattr(Post, "track_message", tracked)
+    assert [each.about for each in await mesh.learn(awaiting)] == ["k3"]
+    assert await mesh.learn(awaiting) == ()
+    assert set(asked) == {each.reference for each in awaiting}
+    assert asked.count("m3") == 1
+    await mesh.close()
+
+
 async def test_many_are_sent_side_by_side(url: str) -> None:
     mesh, letters = channel(url), [dispatch() for _ in range(8)]
     await asyncio.gather(*(mesh.send(one) for one in letters))

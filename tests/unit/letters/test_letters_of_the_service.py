@@ -17,7 +17,6 @@ from fhirbridge.ports import Resource
 from fhirbridge.service import Service
 from tests.unit.letters.desk import HEAD, PATIENT, STATIONERY
 from tests.unit.test_service import START, Stage
-from tests.validators import faults_of_written
 
 ORIGIN = {"system": f"{BASE}/CodeSystem/origin", "code": "fhirbridge"}
 
@@ -90,13 +89,6 @@ class Writing(Stage):
             if one["category"][0]["coding"][0]["code"] == action and one["extension"][0]["valueCode"] == role
         )
         return wanted
-
-
-async def test_both_validators_take_what_is_sent() -> None:
-    stage = Writing()
-    await stage.patient_who_does_not_come()
-    await stage.end_of_the_episode()
-    assert faults_of_written(await stage.sent("discharge-notice", "gp")) == []
 
 
 def text_of(communication: Resource) -> str:

@@ -63,7 +63,7 @@ def test_it_is_addressed_dated_and_signed() -> None:
     ):
         assert expected in text
     assert "If undelivered: PO Box 1, Testtown" in text
-    assert "Our reference: 2E1D8E73 Page 1 of 1" in text
+    assert "Our reference: 2E1D8E73, version 1 Page 1 of 1" in text
 
 
 def test_the_same_letter_gives_the_same_bytes() -> None:
