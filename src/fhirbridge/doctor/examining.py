@@ -9,8 +9,9 @@ from fhirbridge.doctor.configured import means_of, of_directory, of_letters, of_
 from fhirbridge.doctor.findings import Examination, Finding
 from fhirbridge.doctor.judging import judged
 from fhirbridge.doctor.mesh import of_certificates, of_mesh
+from fhirbridge.doctor.trying import try_searches
 from fhirbridge.errors import NotKnown
-from fhirbridge.fhir.capability import Capability, feeds_for, writes_for
+from fhirbridge.fhir.capability import Capability, Feed, feeds_for, writes_for
 from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
@@ -44,7 +45,9 @@ async def examine(name: str, settings: Settings) -> Examination:
             return Examination(epr=name, base_url=str(one.base_url), findings=(*ours, reached))
         readable = [kind for kind in types if capability.offer(kind).can("read")]
         entry = await let_in(epr, readable, means_of(one), capability.security)
-    return _examined(name, settings, one, capability, types, [*ours, reached, *entry])
+        feeds = feeds_for(capability, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
+        entry += await try_searches(epr, feeds, one.polling.demands)
+    return _examined(name, settings, one, capability, feeds, [*ours, reached, *entry])
 
 
 def _packs(settings: Settings, one: EprSettings, calendar: Calendar) -> list[Pack]:
@@ -56,9 +59,13 @@ def _packs(settings: Settings, one: EprSettings, calendar: Calendar) -> list[Pac
 
 
 def _examined(
-    name: str, settings: Settings, one: EprSettings, capability: Capability, types: list[str], found: list[Finding]
+    name: str,
+    settings: Settings,
+    one: EprSettings,
+    capability: Capability,
+    feeds: tuple[Feed, ...],
+    found: list[Finding],
 ) -> Examination:
-    feeds = feeds_for(capability, types, EVENTFUL, subscribe=one.subscribe)
     writes = writes_for(capability, one.writes)
     return Examination(
         epr=name,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fhirbridge.doctor.findings import Finding, Level
 from fhirbridge.fhir.capability import Capability, Feed, FeedKind, Offer, Once, Way, Writing
+from fhirbridge.service.reading import EVENTFUL
 
 INDISPENSABLE = ("Appointment", "Patient")
 """Types without which nobody's missed appointment can be known."""
@@ -89,6 +90,8 @@ def _subscriptions(capability: Capability) -> str:
 
 def _read(offer: Offer, feed: Feed) -> Finding:
     used = _FEEDS[feed.kind].format(by=feed.by or "its id")
+    if feed.kind is FeedKind.RECORD and feed.type in EVENTFUL:
+        used += ", and from time to time for every patient who is known"
     level, remedy = Level.FINE, ""
     if feed.type == "Appointment" and feed.kind in (FeedKind.RECORD, FeedKind.NONE):
         level = Level.LACKING

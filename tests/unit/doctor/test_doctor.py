@@ -24,6 +24,7 @@ from fhirbridge.wiring.policies import pack_of
 BASE = "https://epr.example/fhir"
 STATEMENTS = Path(__file__).parents[1] / "fhir" / "capabilities"
 TOKEN = "s3cr3t-t0ken"
+REFUSAL = {"resourceType": "OperationOutcome", "issue": [{"diagnostics": "name a location"}]}
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +53,43 @@ def settings(**epr: Any) -> Settings:
     return Settings(eprs={"trust": EprSettings.model_validate({"base_url": BASE, "token": TOKEN, **epr})})
 
 
-async def examined(statement: dict[str, Any], one: Settings | None = None, **reads: int) -> Examination:
+async def examined(
+    statement: dict[str, Any], one: Settings | None = None, searches: dict[str, int] | None = None, **reads: int
+) -> Examination:
     with respx.mock(assert_all_called=False) as router:
         router.get(f"{BASE}/metadata").respond(json=statement)
         for kind, status in reads.items():
             router.get(f"{BASE}/{kind}/fhirbridge-doctor").respond(status)
         router.get(url__regex=rf"{BASE}/[A-Za-z]+/fhirbridge-doctor").respond(404)
+        for kind, status in (searches or {}).items():
+            router.get(f"{BASE}/{kind}").respond(status, json=REFUSAL)
+        router.get(url__regex=rf"{BASE}/[A-Za-z]+\?").respond(json={"resourceType": "Bundle"})
         return await examine("trust", one or settings())
+
+
+async def test_a_search_that_the_epr_does_not_take_is_found_out_before_it_is_needed() -> None:
+    examination = await examined(recorded("oracle-health"), searches={"Appointment": 400})
+    assert lacking(examination) == ["Appointment by date"]
+    finding = found(examination, "Appointment by date")
+    assert finding.found == "search Appointment: 400 name a location"
+    assert "eprs.trust.polling.demands" in finding.remedy
+    assert "Encounter by last change" not in [one.checked for one in examination.findings]
+
+
+async def test_what_the_epr_insists_on_is_named_when_it_is_tried() -> None:
+    with respx.mock(assert_all_called=False) as router:
+        asked = router.get(f"{BASE}/Appointment").respond(json={"resourceType": "Bundle"})
+        await try_searches_at(router)
+        [call] = asked.calls
+    assert call.request.url.params["location"] == "north"
+    assert call.request.url.params.get_list("date") == ["ge1900-01-01T00:00:00Z", "lt1900-01-02T00:00:00Z"]
+
+
+async def try_searches_at(router: respx.MockRouter) -> None:
+    router.get(f"{BASE}/metadata").respond(json=recorded("oracle-health"))
+    router.get(url__regex=rf"{BASE}/[A-Za-z]+/fhirbridge-doctor").respond(404)
+    router.get(url__regex=rf"{BASE}/[A-Za-z]+\?").respond(json={"resourceType": "Bundle"})
+    await examine("trust", settings(polling={"demands": {"Appointment": {"location": ["north", "south"]}}}))
 
 
 def found(examination: Examination, checked: str, area: str = "") -> Finding:
@@ -192,6 +223,7 @@ def run(*arguments: str | Path, statement: dict[str, Any] | None = None) -> Any:
     with respx.mock(assert_all_called=False) as router:
         router.get(f"{BASE}/metadata").respond(json=statement or recorded("epic"))
         router.get(url__regex=rf"{BASE}/[A-Za-z]+/fhirbridge-doctor").respond(404)
+        router.get(url__regex=rf"{BASE}/[A-Za-z]+\?").respond(json={"resourceType": "Bundle"})
         return CliRunner().invoke(app, ["doctor", *map(str, arguments)])
 
 
