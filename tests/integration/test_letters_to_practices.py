@@ -19,7 +19,7 @@ from fhirbridge.fhir.itk3 import SEND_DOCUMENT, Sender
 from fhirbridge.fhir.stu3 import FHIR
 from fhirbridge.service import Service
 from fhirbridge.service.addressing import Addressing, Way
-from tests.servers.mesh import OURS, PASSWORD, PRACTICE, SHARED_KEY, mesh_sandbox, report
+from tests.servers.mesh import OURS, PASSWORD, PRACTICE, SHARED_KEY, forget_everything, mesh_sandbox, report
 from tests.servers.practice import answer
 from tests.unit.letters.test_letters_of_the_service import Writing
 from tests.validators import faults_of_written
@@ -90,12 +90,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def stage(url: str) -> AsyncIterator[Discharge]:
+    forget_everything(url)
     discharge = Discharge(url)
-    for mailbox in (OURS, PRACTICE):
-        post = discharge.post(mailbox)
-        for waiting in post.list_messages():
-            post.acknowledge_message(waiting)
-        post.close()
     await discharge.patient_who_does_not_come()
     await discharge.end_of_the_episode()
     yield discharge

@@ -31,6 +31,7 @@ from tests.servers.mesh import (
     PASSWORD,
     PRACTICE,
     SHARED_KEY,
+    forget_everything,
     mesh_sandbox,
     report,
 )
@@ -62,10 +63,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _empty(url: str) -> None:
-    for mailbox in (OURS, PRACTICE, OTHER_PRACTICE):
-        with client(url, mailbox) as one:
-            for waiting in one.list_messages():
-                one.acknowledge_message(waiting)
+    forget_everything(url)
 
 
 def channel(url: str, **changes: Any) -> MeshChannel:

@@ -58,6 +58,11 @@ def mesh_sandbox(folder: Path, *, port: int | None = None) -> Iterator[str]:
             server.wait()
 
 
+def forget_everything(url: str) -> None:
+    """Empty every mailbox, and forget what was sent."""
+    httpx.delete(f"{url}/messageexchange/admin/reset").raise_for_status()
+
+
 def report(url: str, *, code: str, description: str, about: str, workflow: str, undelivered: bool = True) -> None:
     """Have MESH put a report about a message into our mailbox."""
     wanted = {
