@@ -49,6 +49,7 @@ COMMANDS = (
     Deferred("letter", "fhirbridge.cli.letter", "Letters and notices, looked at before anybody gets one."),
     Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
     Deferred("replay", "fhirbridge.cli.replay", "Try again what EPRs refused, or show it."),
+    Deferred("access", "fhirbridge.cli.access", "Who may look at what the service holds, and who did."),
 )
 """In the order in which the help lists them."""
 
