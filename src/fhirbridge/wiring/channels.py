@@ -38,6 +38,7 @@ async def channels_of(settings: Settings, clock: Clock, stack: AsyncExitStack) -
         channel = FhirChannel(receivers, f"{settings.reached_at}{PROCESS_MESSAGE}", clock)
         found.append(await stack.enter_async_context(channel))
     if (mesh := mesh_of(settings, clock)) is not None:
+        stack.push_async_callback(mesh.close)
         found.append(mesh)
     return {channel.name: channel for channel in found}
 
