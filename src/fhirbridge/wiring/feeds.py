@@ -10,10 +10,10 @@ from msgspec import Struct
 from fhirbridge.adapters.feeds.backport import BackportFeed
 from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.feeds.polling import DateWindowPoll, HistoryPoll, LastUpdatedPoll, PatientPoll
-from fhirbridge.adapters.feeds.registering import Reader
+from fhirbridge.adapters.feeds.registering import Reader, retire
 from fhirbridge.adapters.feeds.rest_hook import RestHookFeed
 from fhirbridge.errors import EprRefused
-from fhirbridge.fhir.capability import POLLED, SUBSCRIBED, Capability, FeedKind, feeds_for, ways_of_asking
+from fhirbridge.fhir.capability import POLLED, SUBSCRIBED, Capability, FeedKind, feeds_for, topic, ways_of_asking
 from fhirbridge.ports import Event, Feed, Store
 from fhirbridge.service import Site
 from fhirbridge.service.reading import EVENTFUL
@@ -62,6 +62,8 @@ async def chosen(site: Site, store: Store, ear: Ear, one: EprSettings, endpoint:
     types = sorted(site.mapping.resource_types)
     found = feeds_for(offers, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
     kinds = {feed.type: feed.kind for feed in found}
+    criteria = {FeedKind.REST_HOOK: "{}?".format, FeedKind.BACKPORT: topic}
+    await retire(site.epr, store, {criteria[kind](name) for name, kind in kinds.items() if kind in criteria})
     polls = polls_of(site, store, one.polling)
     read = reader(offers, site.epr.name, polls)
     by_kind: dict[FeedKind, list[str]] = {}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -172,6 +172,21 @@ class Registrar:
         }
         stored = await (self._epr.update({**wanted, "id": current["id"]}) if current else self._epr.create(wanted))
         return await self._epr.read(reference_of(stored)) or stored
+
+
+async def retire(epr: Epr, store: Store, wanted: Collection[str]) -> None:
+    """Turn off what the service registered with other criteria than these: another kind of feed has taken its place.
+
+    Raises:
+        EprUnavailable, EprError: the EPR cannot be asked at present.
+    """
+    for kept in await store.subscriptions(epr.name):
+        if kept.criteria in wanted or not kept.reference:
+            continue
+        current = await epr.read(kept.reference)
+        if current is not None and current["status"] != "off":
+            await epr.update({**current, "status": "off"})
+        await store.subscribed(replace(kept, reference=""))
 
 
 def not_offered(capability: Capability, types: Sequence[str]) -> dict[str, Watch]:
