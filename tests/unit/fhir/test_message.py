@@ -16,7 +16,7 @@ from fhirbridge.errors import SenderError
 from fhirbridge.fhir import message
 from fhirbridge.fhir.message_answer import LONGEST, acknowledged, heard
 from tests.unit.fhir.conformance import faults
-from tests.unit.fhir.messages import (
+from tests.unit.fhir.receiver_messages import (
     COMMUNICATION,
     IDENTITY,
     KEY,
