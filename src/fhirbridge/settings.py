@@ -219,6 +219,18 @@ class Limits(_Section):
     depth: int = Field(default=64, ge=8)
 
 
+class LoopSettings(_Section):
+    """How much is written at most before another system is taken to answer each write: then it is held back.
+
+    `obligation`: writes in an hour about one obligation, however often it is asked for anew. `letter`: times in a day
+    that one letter is sent. `patient`: looks in an hour at one patient that each write more of the same.
+    """
+
+    obligation: int = Field(default=12, ge=4)
+    letter: int = Field(default=3, ge=1)
+    patient: int = Field(default=30, ge=10)
+
+
 class LetterSettings(_Section):
     """The trust's letterhead, and where its own wording and fonts are.
 
@@ -350,6 +362,7 @@ class Settings(BaseSettings):
     overlap: float = Field(default=600.0, ge=0)
     worker_processes: int = Field(default=2, ge=0)
     limits: Limits = Limits()
+    loops: LoopSettings = LoopSettings()
     access: AccessSettings = AccessSettings()
     log_level: Annotated[str, StringConstraints(pattern=r"^(debug|info|warning|error)$")] = "info"
 

@@ -47,6 +47,7 @@ COMMANDS = (
     Deferred("policy", "fhirbridge.cli.policy", "The policy packs."),
     Deferred("mapping", "fhirbridge.cli.mapping", "How the records of an EPR are read."),
     Deferred("letter", "fhirbridge.cli.letter", "Letters and notices, looked at before anybody gets one."),
+    Deferred("loops", "fhirbridge.cli.loops", "Show what is held back because another system answers each write."),
     Deferred("report", "fhirbridge.cli.report", "Report what was due in a period, and what of it was done in time."),
     Deferred("replay", "fhirbridge.cli.replay", "Try again what EPRs refused, or show it."),
     Deferred("access", "fhirbridge.cli.access", "Who may look at what the service holds, and who did."),

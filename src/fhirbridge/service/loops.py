@@ -76,10 +76,12 @@ class Brake:
         if not of_kind or isinstance(write, Complete) or _is_final(write):
             return None
         bounds = self._bounds
-        if isinstance(write, Create) and key.kind is Kind.COMMUNICATION:
+        if isinstance(write, Create) and key.kind is not Kind.COMMUNICATION and alike:
+            return None  # whether it stays is bounded: it is not taken back again
+        if isinstance(write, Create):
             if over := self._over((one.written for one in alike), bounds.letter, DAY):
                 return alike[-1], over, f"It was sent {bounds.letter} times within a day."
-        elif not isinstance(write, Create) and (over := self._over(_writes(alike), bounds.obligation, HOUR)):
+        elif over := self._over(_writes(alike), bounds.obligation, HOUR):
             return alike[-1], over, f"It was written {bounds.obligation} times within an hour."
         if not isinstance(write, Withdraw) and (over := self._over(self._looks, bounds.patient, HOUR)):
             return of_kind[-1], over, f"Each of {bounds.patient} looks at this patient within an hour wrote more."

@@ -14,6 +14,7 @@ from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.store import open_store
 from fhirbridge.ports import Clock, Store
 from fhirbridge.service import Bell, Service, Site
+from fhirbridge.service.loops import Bounds
 from fhirbridge.settings import Settings
 from fhirbridge.wiring.channels import addressing_of, channels_of, practices_of
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
@@ -80,6 +81,7 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
                 addressing=addressing_of(settings, channels),
                 practices=practices,
                 writes=dict(one.writes),
+                bounds=Bounds(**settings.loops.model_dump()),
             )
         service = Service(store, sites, time, channels, opens_after=settings.opens_after)
         await store.dispatches.look_again(time.now())
