@@ -120,6 +120,20 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     outcome: Resource | None = None
 
 
+class Double(Struct, frozen=True, kw_only=True):
+    """A thing that an EPR holds twice: `kept` is the reference of the one that stands, `double` that of the other.
+
+    `withdrawn`: the other was marked as written in error. Not so where a person has ended it: what they did stays.
+    """
+
+    subject: Subject
+    identity: str
+    kept: str
+    double: str
+    withdrawn: bool
+    found: datetime
+
+
 class Revision(Struct, frozen=True, kw_only=True):
     """How far a subject had come when it was loaded; a decision made on that basis is committed with it.
 
@@ -314,6 +328,37 @@ class Audit(Protocol):
         ...
 
 
+class Doubles(Protocol):
+    """What EPRs may hold twice, because conditional creates can race there, and what was found to be there twice."""
+
+    async def unaudited(self, epr: str, before: datetime, limit: int) -> list[tuple[Subject, There]]:
+        """What was delivered up to then and not looked for again, the oldest first."""
+        ...
+
+    async def audited(self, epr: str, identities: Collection[str]) -> None:
+        """These have been looked for."""
+        ...
+
+    async def note(self, double: Double) -> bool:
+        """Remember one; whether it is new."""
+        ...
+
+    async def of(self, subject: Subject) -> list[Double]:
+        """Those found of a patient, oldest first."""
+        ...
+
+
+class Retention(Protocol):
+    """Letting go of rows that nobody needs any more."""
+
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete at most `limit` rows each of inbox and outbox that were settled before then; how many went.
+
+        Never what keeps anything from being done twice, a dead letter, or what a channel may still ask for.
+        """
+        ...
+
+
 class DeadLetters(Protocol):
     """Rows of the outbox that an EPR refused, until somebody has them tried again."""
 
@@ -376,6 +421,16 @@ class Store(Protocol):
     @property
     def merges(self) -> Merges:
         """Which records replace which."""
+        ...
+
+    @property
+    def doubles(self) -> Doubles:
+        """What EPRs may hold twice."""
+        ...
+
+    @property
+    def retention(self) -> Retention:
+        """What can go."""
         ...
 
     @property

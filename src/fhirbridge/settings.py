@@ -324,7 +324,8 @@ class Settings(BaseSettings):
     those. `pack_archive` is a folder with older versions of packs, NAME@VERSION.yaml, which running pathways stay
     with. `access` says who may look; nobody may by default. Without `letters` nothing goes out as a letter, but as
     its words alone. An EPR is left alone once `opens_after` calls in a row failed. Rows that are settled are kept for
-    `keep_settled` seconds. `public_url` is where EPRs reach it; by default the host and port it listens on.
+    `keep_settled` seconds; that, alarms and a look at what was written are seen to every `tidy_every`. `public_url`
+    is where EPRs reach it; by default the host and port it listens on.
 
     `post`, `receivers` and `mesh` are the ways to people outside the EPR, `delivery` by when they have to confirm.
     `practices` is a CSV file with the columns nhs_number and ods, for patients whose record names no GP practice.
@@ -356,6 +357,7 @@ class Settings(BaseSettings):
     holidays: str = "ENG"
     opens_after: int = Field(default=3, ge=1)
     keep_settled: float = Field(default=90 * 86400.0, ge=86400.0)
+    tidy_every: float = Field(default=300.0, gt=0)
     lease: float = Field(default=60.0, gt=0)
     poll: float = Field(default=1.0, gt=0)
     check_subscriptions: float = Field(default=300.0, gt=0)

@@ -11,6 +11,7 @@ from itertools import count
 from fhirbridge.adapters.memory_audit import MemoryAudit
 from fhirbridge.adapters.memory_copies import MemoryCopies
 from fhirbridge.adapters.memory_dispatches import MemoryDispatches
+from fhirbridge.adapters.memory_doubles import MemoryDoubles, MemoryRetention
 from fhirbridge.adapters.memory_gaps import MemoryGaps
 from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_merges import MemoryMerges
@@ -36,6 +37,7 @@ from fhirbridge.ports import (
     Revision,
     Subject,
     Subscribed,
+    There,
     Version,
 )
 
@@ -69,6 +71,8 @@ class MemoryStore:
         self._versions: dict[tuple[str, str, str, str], Version] = {}
         self._subjects: dict[Subject, _State] = {}
         self.dead_letters = self._outbox = MemoryOutbox(self._rows)
+        self.doubles = MemoryDoubles()
+        self.retention = MemoryRetention()
         self._subscriptions: dict[tuple[str, str], Subscribed] = {}
         self.audit = MemoryAudit()
         self.gaps = MemoryGaps(self._inbox.values, self._tell_news)
@@ -232,6 +236,9 @@ class MemoryStore:
                 references = self._state(delivery.subject).references
                 references[delivery.outgoing.identity] = receipt.reference
                 references.update({there.identity: there.reference for there in receipt.also})
+                itself = There(delivery.outgoing.identity, receipt.reference, receipt.version)
+                for there in (itself, *receipt.also):
+                    self.doubles.delivered(delivery.subject, there, now)
                 self.own.delivered(delivery.subject.epr, delivery.outgoing.identity, receipt)
 
     async def postpone(self, rows: Sequence[int], until: datetime, why: str) -> None:

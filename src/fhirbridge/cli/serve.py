@@ -22,6 +22,7 @@ from fhirbridge.errors import ConfigurationError, FhirbridgeError
 from fhirbridge.service import Turn, run_forever
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.web import application
+from fhirbridge.wiring.housekeeping import keep_tidy
 from fhirbridge.wiring.service import Runtime, built
 from fhirbridge.wiring.watching import watch, watchers
 
@@ -110,6 +111,7 @@ async def run(runtime: Runtime, listening: socket.socket, stop: asyncio.Event) -
     watching = await watchers(runtime)  # what may have been missed has to be known before anything is decided
     background = [
         asyncio.create_task(_run(runtime, stop), name="turns"),
+        asyncio.create_task(keep_tidy(runtime, stop), name="housekeeping"),
         asyncio.create_task(watch(runtime, watching, stop), name="feeds"),
     ]
     for task in background:

@@ -21,6 +21,11 @@ DISPATCHED = Counter(
     "fhirbridge_dispatches_total", "Messages that a channel took over, or refused", ["channel", "what"]
 )
 REPORTS = Counter("fhirbridge_reports_total", "What channels and receivers reported of messages", ["channel", "report"])
+DEAD = Gauge("fhirbridge_dead_letters_waiting", "Outbox rows the EPR refused, not tried again", ["epr"])
+OVERDUE = Gauge("fhirbridge_dead_letters_overdue", "Those of them whose obligation was due by now", ["epr"])
+DOUBLES = Counter("fhirbridge_doubles_total", "Resources of ours that the EPR held twice", ["epr", "type"])
+PURGED = Counter("fhirbridge_rows_purged_total", "Settled rows that were let go of")
+LEFT_ALONE = Gauge("fhirbridge_epr_left_alone", "Whether the EPR is left alone because it does not answer", ["epr"])
 FAILURES = Counter("fhirbridge_failures_total", "What went wrong in the background", ["doing", "error"])
 GAPS_OPENED = Counter("fhirbridge_gaps_opened_total", "Gaps in what is known of an EPR", ["epr", "cause"])
 GAPS_CLOSED = Counter("fhirbridge_gaps_closed_total", "Gaps that have been read", ["epr", "cause"])

@@ -5,16 +5,17 @@ through channels.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from fhirbridge.errors import EprError, EprUnavailable, NotKnown
 from fhirbridge.fhir.notification import Notification
-from fhirbridge.ports import Channel, Clock, Queue, Store, Subject
+from fhirbridge.ports import Channel, Clock, DeadLetter, Queue, Store, Subject
 from fhirbridge.service import reading
 from fhirbridge.service.advancing import advance
 from fhirbridge.service.delivering import deliver
+from fhirbridge.service.housekeeping import tidy
 from fhirbridge.service.intake import digest, ingest
 from fhirbridge.service.measures import FAILURES
 from fhirbridge.service.pauses import Pauses
@@ -90,6 +91,11 @@ class Service:
         advanced = await self.advance(await self.due([epr]))
         delivered = await self.deliver([epr])
         return bool(digested) or advanced > 0 or delivered > 0
+
+    async def tidy(self, keep: timedelta) -> list[DeadLetter]:
+        """What has to be done now and then; see `housekeeping.tidy`. The dead letters that are overdue."""
+        now = self.clock.now()
+        return await tidy(self.store, self.sites, now, keep=keep, answering=self._answering(None))
 
     def left_alone(self) -> dict[str, datetime]:
         """EPRs that do not answer, and until when they are not asked."""

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fhirbridge.core.gaps import Gap
 from fhirbridge.errors import FhirbridgeError
-from fhirbridge.service.measures import GAPS, OLDEST_GAP
+from fhirbridge.service.measures import GAPS, LEFT_ALONE, OLDEST_GAP
 from fhirbridge.wiring.service import Runtime
 
 
@@ -39,12 +39,16 @@ def router(runtime: Runtime) -> APIRouter:
             missing["store"] = str(error)
             gaps = []
         state: dict[str, Any] = {"status": "not ready" if missing else "ready", "not_ready": missing, "gaps": gaps}
+        state |= {"alarms": runtime.alarms} if runtime.alarms else {}
         return JSONResponse(state, HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK)
 
     @routes.get("/metrics")
     async def metrics() -> Response:
         """Counters in Prometheus's text format."""
         await _measure_gaps(runtime)
+        away = runtime.service.left_alone()
+        for name in runtime.settings.eprs:
+            LEFT_ALONE.labels(name).set(name in away)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return routes

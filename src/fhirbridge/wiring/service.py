@@ -26,8 +26,9 @@ from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of, dir
 class Runtime:
     """A service that is built, with what the edges need beside it.
 
-    `unready` says by name what is not ready, and why; empty when the service can do its work. `woken` rings when there
-    is something in the inbox, `doubts` by EPR when its feeds have to be looked after before their time.
+    `unready` says by name what is not ready, and why; empty when the service can do its work. `alarms` say by name what
+    a person has to see to, though it can. `woken` rings when there is something in the inbox, `doubts` by EPR when its
+    feeds have to be looked after before their time.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Runtime:
     clock: Clock
     woken: Bell = field(default_factory=Bell)
     unready: dict[str, str] = field(default_factory=dict)
+    alarms: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     @cached_property

@@ -13,11 +13,13 @@ from fhirbridge.adapters.store import copies, dispatches, inbox, outbox, schema,
 from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.dead_letters import SqlDeadLetters
+from fhirbridge.adapters.store.doubles import SqlDoubles
 from fhirbridge.adapters.store.gaps import SqlGaps, open_at
 from fhirbridge.adapters.store.group_commit import GroupCommit
 from fhirbridge.adapters.store.kept import SqlKept
 from fhirbridge.adapters.store.merges import SqlMerges, naming
 from fhirbridge.adapters.store.own_writes import SqlOwnWrites
+from fhirbridge.adapters.store.retention import SqlRetention
 from fhirbridge.adapters.store.tables import subscriptions
 from fhirbridge.adapters.store.worklist import SqlWorklist
 from fhirbridge.core.effects import AnyEffect
@@ -71,6 +73,8 @@ class SqlStore:
         self.merges = SqlMerges(database)
         self.worklist = SqlWorklist(database)
         self.dead_letters = SqlDeadLetters(database)
+        self.doubles = SqlDoubles(database)
+        self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
         self.kept = SqlKept(database)
         self.own = SqlOwnWrites(database)
