@@ -97,7 +97,10 @@ class Trust:
         return patient
 
     async def asked(self, patient: str) -> list[Resource]:
-        return await eventually(lambda: asyncio.to_thread(self.staff.tasks, patient, "contact-patient"))
+        found: list[Resource] = await eventually(
+            lambda: asyncio.to_thread(self.staff.tasks, patient, "contact-patient")
+        )
+        return found
 
     async def subscriptions(self) -> dict[str, Resource]:
         found = await asyncio.to_thread(self.staff.search, "Subscription", _count="100")

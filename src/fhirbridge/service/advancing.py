@@ -82,7 +82,7 @@ def _alarm(subject: Subject, effect: Held) -> None:
 
 async def _refresh(store: Store, site: Site, subject: Subject, clock: Clock) -> None:
     """Read what the EPR does not tell of, so that nothing is decided on a signal or a consent that has gone."""
-    told = {one.criteria.partition("?")[0] for one in await store.subscriptions(subject.epr) if one.reference}
+    told = {one.type for one in await store.subscriptions(subject.epr) if one.reference}
     try:
         silent = await reading.silent_types(site, told)
         versions = await reading.standing_record(store, site, subject.patient, silent, clock)
