@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fhirbridge.core.calendar import Calendar
 from fhirbridge.demo.people import instant, read_caseload
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
 from fhirbridge.demo.telling import news
-from fhirbridge.ports import Delivery, Receipt, Resource
+from fhirbridge.ports import Delivery, Event, Receipt, Resource
 
 CASELOAD = read_caseload()
 CALENDAR = Calendar()
@@ -103,7 +103,7 @@ class Kept:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self.asked: list[dict[str, str]] = []
+        self.asked: list[object] = []
 
     async def capability(self) -> Resource:
         return {}
@@ -114,9 +114,19 @@ class Kept:
     async def history(self, reference: str) -> list[Resource]:
         return [self.resource]
 
-    async def search(self, resource_type: str, parameters: dict[str, str]) -> AsyncIterator[Resource]:
+    async def invoke(self, path: str) -> Resource:
+        return {}
+
+    async def search(
+        self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]
+    ) -> AsyncIterator[Resource]:
         self.asked.append(parameters)
         yield self.resource
+
+    async def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
+        self.asked.append(since)
+        yield Event(type=resource_type, id="p", resource=self.resource)
+        yield Event(type=resource_type, id="q", deleted=True)
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         return []
@@ -136,11 +146,21 @@ async def test_what_an_epr_tells_is_told_in_the_storys_time() -> None:
 
     read = await epr.read("Patient/p")
     found = [match async for match in epr.search("Patient", {"_lastUpdated": "ge2026-03-02T08:00:00Z"})]
+    bounds = {"_lastUpdated": ["ge2026-03-02T08:00:00Z", "lt2026-03-02T08:00:00Z"], "status": "noshow"}
+    assert len([match async for match in epr.search("Appointment", bounds)]) == 1
+    [changed, gone] = [event async for event in epr.changes("Patient", STORY)]
 
     assert read is not None
-    assert [one["meta"]["lastUpdated"] for one in (read, *found, *await epr.history("Patient/p"))] == [retold] * 3
+    assert changed.resource is not None
+    assert (gone.resource, gone.deleted) == (None, True)
+    told = (read, changed.resource, *found, *await epr.history("Patient/p"))
+    assert [one["meta"]["lastUpdated"] for one in told] == [retold] * 4
     assert await epr.read("Patient/q") is None
-    assert kept.asked == [{"_lastUpdated": "ge2030-05-01T12:00:01Z"}]
+    assert kept.asked == [
+        {"_lastUpdated": ["ge2030-05-01T12:00:01Z"]},
+        {"_lastUpdated": ["ge2030-05-01T12:00:01Z", "lt2030-05-01T12:00:02Z"], "status": "noshow"},
+        datetime(2030, 5, 1, 12, 0, 1, tzinfo=UTC),
+    ]
 
 
 def test_a_sentence_is_told_once() -> None:

@@ -7,11 +7,13 @@ done. So the machine's time of each move is enough to tell at which moment of th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fhirbridge.ports import Delivery, Epr, Receipt, Resource
+from msgspec.structs import replace
+
+from fhirbridge.ports import Delivery, Epr, Event, Receipt, Resource
 
 _MILLISECOND = 1000
 
@@ -66,13 +68,24 @@ class StoryEpr:
         """Every version."""
         return [self._retold(version) for version in await self._epr.history(reference)]
 
-    async def search(self, resource_type: str, parameters: dict[str, str]) -> AsyncIterator[Resource]:
+    async def invoke(self, path: str) -> Resource:
+        """At the EPR."""
+        return await self._epr.invoke(path)
+
+    async def search(
+        self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]
+    ) -> AsyncIterator[Resource]:
         """All matches; `_lastUpdated` is asked for in the machine's time."""
-        if since := parameters.get("_lastUpdated"):
-            moment = self._clock.on_machine(datetime.fromisoformat(since[2:]))
-            parameters = {**parameters, "_lastUpdated": f"{since[:2]}{moment:%Y-%m-%dT%H:%M:%SZ}"}
+        if told := parameters.get("_lastUpdated"):
+            bounds = [told] if isinstance(told, str) else told
+            parameters = {**parameters, "_lastUpdated": [self._on_machine(bound) for bound in bounds]}
         async for match in self._epr.search(resource_type, parameters):
             yield self._retold(match)
+
+    async def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
+        """Every version since that moment of the story."""
+        async for event in self._epr.changes(resource_type, self._clock.on_machine(since)):
+            yield replace(event, resource=self._retold(event.resource)) if event.resource else event
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         """To the EPR."""
@@ -85,6 +98,13 @@ class StoryEpr:
     async def update(self, resource: Resource) -> Resource:
         """At the EPR."""
         return await self._epr.update(resource)
+
+    def _on_machine(self, bound: str) -> str:
+        """A bound of `_lastUpdated` in whole seconds of the machine's time, rather too wide than too narrow."""
+        prefix, moment = bound[:2], self._clock.on_machine(datetime.fromisoformat(bound[2:]))
+        if prefix in ("lt", "le"):
+            moment += timedelta(seconds=1)
+        return f"{prefix}{moment:%Y-%m-%dT%H:%M:%SZ}"
 
     def _retold(self, resource: Resource) -> Resource:
         stored: dict[str, Any] = resource.get("meta", {})
