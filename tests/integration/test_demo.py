@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fhirbridge.demo.people import read_caseload
+from tests.servers.demo import REPORT
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +21,13 @@ WITHIN = 150
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which it is noted what is not valid of what the demonstration leaves in its EPR."""
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory, report: Path) -> subprocess.CompletedProcess[str]:
     """The demonstration, in surroundings where a service of one's own is set up: that is no business of it."""
     folder = tmp_path_factory.mktemp("demo")
     surroundings = {
@@ -27,8 +35,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProc
         "TMPDIR": str(folder),
         "FHIRBRIDGE_DATABASE_URL": "sqlite:////nonesuch/mine.db",
         "FHIRBRIDGE_PORT": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    command = [str(Path(sys.executable).with_name("fhirbridge")), "demo", "--exit"]
+    command = [sys.executable, "-m", "tests.servers.demo", str(report), "demo", "--exit"]
     done = subprocess.run(
         command, cwd=folder, env=surroundings, capture_output=True, text=True, timeout=WITHIN, check=False
     )
@@ -46,6 +55,13 @@ def account(played: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def test_it_ends_well(played: subprocess.CompletedProcess[str]) -> None:
     assert played.returncode == 0, played.stderr
+
+
+def test_what_it_leaves_in_the_epr_is_valid(played: subprocess.CompletedProcess[str], report: Path) -> None:
+    found = json.loads((report / REPORT).read_text())
+
+    assert found["written"] > 50
+    assert found["faults"] == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ import httpx
 import pytest
 import yaml
 
+from fhirbridge.fhir.canonical import ORIGIN
+from fhirbridge.fhir.r4 import Resource
 from tests.loopback import free_port
+from tests.validators import WRITTEN, faults_of_written
 
 _READY_WITHIN = 60.0
 _STOPS_WITHIN = 10.0
@@ -29,7 +32,8 @@ def sekmet(
 
     With `token` it asks for that bearer token; with `smart`, also for tokens of SMART Backend Services, to be had by
     the clients that are described (`client_id`, `jwks`, `scopes`; keys of one kind for each). The same folder and port
-    give the same EPR again, as after a restart.
+    give the same EPR again, as after a restart. What the service has written there is validated in the end, unless it
+    can be read with such tokens alone.
     """
     port = port or free_port()
     base_url = f"http://127.0.0.1:{port}/fhir"
@@ -50,6 +54,9 @@ def sekmet(
     try:
         _wait_until_ready(server, base_url, folder / "sekmet.log")
         yield base_url
+        if not smart or token:
+            faults = faults_at(base_url, token)
+            assert faults == [], f"what was written to {base_url} is not valid: {faults}"
     finally:
         server.terminate()
         try:
@@ -57,6 +64,24 @@ def sekmet(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def faults_at(base_url: str, token: str | None = None) -> list[str]:
+    """What the validators have against what the service has written there."""
+    resources = list(written_at(base_url, token))
+    found = ((f"{one['resourceType']}/{one['id']}", fault) for one in resources for fault in faults_of_written(one))
+    return [f"{which}: {fault}" for which, fault in found]
+
+
+def written_at(base_url: str, token: str | None = None) -> Iterator[Resource]:
+    """Everything that the service has written there, by its tag, a page at a time."""
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"} if token else {}) as client:
+        for kind in WRITTEN:
+            page: str | None = f"{base_url}/{kind}?_tag={ORIGIN}%7Cfhirbridge&_count=200"
+            while page:
+                bundle = client.get(page).raise_for_status().json()
+                yield from (entry["resource"] for entry in bundle.get("entry", []))
+                page = next((link["url"] for link in bundle.get("link", []) if link["relation"] == "next"), None)
 
 
 def _authentication(token: str | None, smart: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
