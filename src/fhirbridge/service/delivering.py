@@ -14,7 +14,7 @@ import structlog
 from fhirbridge.errors import EprConflict, EprError, EprUnavailable, Overtaken
 from fhirbridge.fhir.capability import Capability, Way, Writing, writes_for
 from fhirbridge.fhir.worklist import listed_id
-from fhirbridge.ports import Clock, Delivery, Receipt, Store, Subject
+from fhirbridge.ports import Clock, Delivery, Event, Receipt, Store, Subject, Version
 from fhirbridge.service import reading
 from fhirbridge.service.measures import DEAD_LETTERS, DELIVERED, FAILURES
 from fhirbridge.service.merging import as_one
@@ -22,7 +22,7 @@ from fhirbridge.service.pauses import Pauses, wait
 from fhirbridge.service.placing import planned
 from fhirbridge.service.recognising import keep
 from fhirbridge.service.site import Site, said, shown
-from fhirbridge.service.versions import facts_in
+from fhirbridge.service.versions import looked_up
 
 BATCH = 200
 
@@ -122,7 +122,7 @@ async def _failed(
     FAILURES.labels("deliver", type(error).__name__).inc()
     _log.warning("not delivered; it will be tried again", epr=subject.epr, subject=shown(subject), why=said(error))
     if isinstance(error, EprConflict):
-        await _look_again(store, site, rows, references, now)
+        await _look_again(store, site, rows, references, clock)
         until = now + wait(max(row.attempts for row in rows) + 1)
     else:
         until = breaker.failed(subject.epr, now, error.retry_after if isinstance(error, EprUnavailable) else None)
@@ -130,13 +130,18 @@ async def _failed(
 
 
 async def _look_again(
-    store: Store, site: Site, rows: Sequence[Delivery], references: Mapping[str, str], now: datetime
+    store: Store, site: Site, rows: Sequence[Delivery], references: Mapping[str, str], clock: Clock
 ) -> None:
     """Learn what somebody made of the resources meanwhile: news about them makes the patient due."""
     changed = [references[row.outgoing.identity] for row in rows if row.outgoing.identity in references]
     try:
-        found = [await site.epr.read(reference) for reference in dict.fromkeys(changed)]
+        found = [await _as_it_is(store, site, reference, clock) for reference in dict.fromkeys(changed)]
     except EprError as error:
         _log.warning("what was changed meanwhile cannot be read", epr=site.epr.name, why=said(error))
         return
-    await keep(store, site, facts_in(site, filter(None, found), now), (), now)
+    await keep(store, site, [version for versions in found for version in versions], (), clock.now())
+
+
+async def _as_it_is(store: Store, site: Site, reference: str, clock: Clock) -> list[Version]:
+    kind, _, identity = reference.partition("/")
+    return await looked_up(store, site, Event(type=kind, id=identity), clock.now(), clock)

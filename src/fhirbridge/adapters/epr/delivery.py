@@ -25,6 +25,7 @@ from fhirbridge.ports import Delivery, Receipt, Resource
 
 _CONFLICT = 409
 _MOST_CONFLICTS = 3
+_MOST_LOOKS = 10
 
 
 class Step(Struct, frozen=True):
@@ -44,7 +45,7 @@ async def deliver(server: Server, deliveries: Sequence[Delivery], references: Ma
 
     Raises:
         EprUnavailable: try all rows again later; those that were written are not written twice.
-        EprConflict: somebody changed a resource meanwhile: read it, decide again.
+        EprConflict: somebody changed a resource meanwhile, or it is not there: read it, decide again.
         EprRefused: the service may not read or search what it needs for the delivery; nobody's row is at fault.
         EprError: the EPR's answer makes no sense.
     """
@@ -53,6 +54,10 @@ async def deliver(server: Server, deliveries: Sequence[Delivery], references: Ma
     receipts: dict[int, Receipt] = {}
     for wave in waves(deliveries):
         receipts |= {receipt.row: receipt for receipt in await _carry_out(server, look, wave, known)}
+    for delivery in deliveries:
+        if delivery.row in look.absent and delivery.attempts < _MOST_LOOKS:
+            # Deleted, or not shown yet by a replica that lags. The others have been written, and are not written again.
+            raise EprConflict(receipts[delivery.row].refused)
     return [receipts[delivery.row] for delivery in deliveries]
 
 
@@ -138,6 +143,10 @@ async def _prepared(
         if delivery.row not in standing and (current := await look.standing(delivery, known)):
             standing[delivery.row] = current
     told = await look.told(wave, standing.values())
+    for delivery in wave:
+        created = told.get(write_code(delivery.outgoing.provenance)) if delivery.outgoing.verb == "create" else None
+        if delivery.row not in standing and created and (current := await look.at(created)):
+            standing[delivery.row] = current
     known |= {d.outgoing.identity: entries.reference_of(standing[d.row]) for d in wave if d.row in standing}
     missing = await look.missing(wave, known)
     return [_step(_resolved(d, known, missing), standing.get(d.row), told, look) for d in wave]
@@ -195,10 +204,11 @@ def _step(delivery: Delivery, standing: Resource | None, told: Mapping[str, str]
         return (entries.provenance_entry(outgoing.provenance, target, look.provenance.once),)
 
     if standing is None and outgoing.verb == "change":
+        look.absent.add(delivery.row)
         lost = f"{outgoing.type} with identifier {outgoing.identity} is not in the EPR; was it deleted there?"
         return Step(delivery, settled=Receipt(row=delivery.row, refused=lost))
     if standing is None and told.get(code):
-        # It was created, and has lost its identifier since: to create it by that again would make a second one.
+        # It was created, and is not there any more: to create it again would bring back what somebody deleted.
         return Step(delivery, settled=Receipt(row=delivery.row, reference=told[code]))
     if standing is None:
         name = urn(outgoing.identity)

@@ -48,6 +48,8 @@ class Look:
         self._server = server
         self._capability = capability
         (self._provenance,) = writes_for(capability, types=("Provenance",))
+        self.absent: set[int] = set()
+        """Rows that change what was not to be found."""
 
     @property
     def together(self) -> bool:
@@ -77,6 +79,10 @@ class Look:
                 return await self.oldest(outgoing.type, entries.obligation_token(outgoing), delivery.subject.patient)
             case Once.CONDITIONAL | Once.UNSURE:
                 return None
+
+    async def at(self, reference: str) -> Resource | None:
+        """The current version of `Type/id`; None when it is not there."""
+        return await self._server.read(reference)
 
     async def told(self, wave: Sequence[Delivery], standing: Iterable[Resource]) -> dict[str, str]:
         """The writes of this wave that have left their Provenance in the EPR: they have been committed.
