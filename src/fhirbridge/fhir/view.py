@@ -84,13 +84,13 @@ def capability_statement(url: str, version: str, started: datetime) -> Resource:
     """What the view at this base URL can do: exactly what it does."""
     return {
         "resourceType": "CapabilityStatement",
-        "url": f"{BASE}/CapabilityStatement/fhirbridge-view",
         "version": version,
         "name": "FhirbridgeView",
         "title": "Read-only view of what fhirbridge wrote",
         "status": "active",
         "date": utc(started),
         "kind": "instance",
+        "instantiates": [f"{BASE}/CapabilityStatement/view"],
         "software": {"name": "fhirbridge", "version": version},
         "implementation": {"description": "Read-only view of what fhirbridge wrote", "url": url},
         "fhirVersion": "4.0.1",
@@ -104,10 +104,15 @@ def capability_statement(url: str, version: str, started: datetime) -> Resource:
                     "cors": False,
                     "description": "A bearer token for each client system; each access is kept as an AuditEvent.",
                 },
-                "resource": [_listed(kind, parameters) for kind, parameters in SEARCHABLE.items()],
+                "resource": offered(),
             }
         ],
     }
+
+
+def offered() -> list[Resource]:
+    """What the view offers of each type, as `CapabilityStatement.rest.resource`."""
+    return [_listed(kind, parameters) for kind, parameters in SEARCHABLE.items()]
 
 
 def _listed(kind: str, parameters: Mapping[str, Parameter]) -> Resource:

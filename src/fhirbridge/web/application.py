@@ -30,7 +30,7 @@ def application(runtime: Runtime, clock: Clock | None = None) -> FastAPI:
     app = FastAPI(title="fhirbridge", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(health.router(runtime))
     app.router.routes.extend(notify.routes(runtime))
-    app.router.routes.extend(process_message.routes(runtime))
+    app.router.routes.extend(process_message.routes(runtime, witness))
     app.router.routes.extend(console.routes(runtime, Doors(gate, runtime.settings, machine), witness))
     app.router.routes.extend(fhir_view.routes(runtime, gate, witness))
     app.add_exception_handler(FhirbridgeError, outcomes.refused)

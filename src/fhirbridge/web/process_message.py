@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fhirbridge.access import Viewer
 from fhirbridge.channels import Told
 from fhirbridge.errors import NotAllowed, NotKnown
 from fhirbridge.fhir.message_answer import heard
@@ -21,26 +22,28 @@ from fhirbridge.service.measures import REPORTS
 from fhirbridge.settings import ReceiverSettings
 from fhirbridge.web.bodies import body_of
 from fhirbridge.web.outcomes import FHIR_JSON
+from fhirbridge.web.witness import Witness
 from fhirbridge.wiring.channels import PROCESS_MESSAGE
 from fhirbridge.wiring.service import Runtime
 
 _TAKEN = b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}'
 
 
-def routes(runtime: Runtime) -> list[Route]:
+def routes(runtime: Runtime, witness: Witness) -> list[Route]:
     """`POST /fhir/$process-message`."""
-    return [Route(PROCESS_MESSAGE, _Answers(runtime).received, methods=["POST"])]
+    return [Route(PROCESS_MESSAGE, _Answers(runtime, witness).received, methods=["POST"])]
 
 
 class _Answers:
     """The endpoint over one service."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, witness: Witness) -> None:
         self._runtime = runtime
+        self._witness = witness
 
     async def received(self, request: Request) -> Response:
         """An acknowledgement or an answer."""
-        receiver = self._admitted(request)
+        name, receiver = self._admitted(request)
         limits = self._runtime.settings.limits
         body = await body_of(request, limits.body, "send the answer without attachments")
         found = heard(read_json(body, max_bytes=limits.body, max_depth=limits.depth))
@@ -52,6 +55,8 @@ class _Answers:
             code=found.code,
             says=found.says,
         )
+        viewer = Viewer(kind="system", id=name, name=name)
+        await self._witness.saw(request, viewer, "operation", query=f"$process-message about {found.about}")
         sender = str(receiver.endpoint)
         if not await self._runtime.store.dispatches.report("fhir", told, now, sender=sender):
             raise NotKnown(
@@ -61,13 +66,13 @@ class _Answers:
         self._runtime.woken.set()
         return Response(_TAKEN, status_code=HTTPStatus.OK, media_type=FHIR_JSON)
 
-    def _admitted(self, request: Request) -> ReceiverSettings:
-        """The receiver whose secret the request carries: in `Authorization: Bearer …`."""
+    def _admitted(self, request: Request) -> tuple[str, ReceiverSettings]:
+        """Name and settings of the receiver whose secret the request carries: in `Authorization: Bearer …`."""
         presented = request.headers.get("Authorization", "").encode()
         found = None
-        for one in self._runtime.settings.receivers.values():
+        for name, one in self._runtime.settings.receivers.items():
             if hmac.compare_digest(presented, f"Bearer {one.secret.get_secret_value()}".encode()):
-                found = one
+                found = name, one
         if found is None:
             raise NotAllowed(
                 "the secret is missing or wrong; send Authorization: Bearer and your secret", issue="login"

@@ -13,9 +13,10 @@ from fhirbridge.casebook.__main__ import CHECKOUT
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.profiles import WRITTEN, structure_definitions
-from fhirbridge.fhir.profiles.capabilities import PARAMETERS, view
+from fhirbridge.fhir.profiles.capabilities import view
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import render, simulated, simulated_provenance
+from fhirbridge.fhir.view import SEARCHABLE
 from fhirbridge.shipped import folder
 from tests import validators
 from tests.unit.fhir.conformance import faults_of_definition
@@ -49,7 +50,7 @@ def test_every_example_is_valid(name: str) -> None:
 def test_every_type_that_is_written_has_a_profile_and_an_example() -> None:
     types = {profile.type for profile in WRITTEN}
 
-    assert types == {*Kind, "Provenance"} == set(validators.WRITTEN) == set(PARAMETERS)
+    assert types == {*Kind, "Provenance"} == set(validators.WRITTEN) == set(SEARCHABLE)
     assert {example["resourceType"] for example in EXAMPLES.values()} == types
     assert {each["url"] for each in structure_definitions("1")} == {
         *(canonical.profile(kind) for kind in types),
@@ -97,4 +98,5 @@ def test_the_structure_definitions_are_valid_themselves() -> None:
 def test_the_view_says_what_it_searches_by() -> None:
     (rest,) = view("1")["rest"]
 
-    assert all({"name": "_lastUpdated", "type": "date"} in each["searchParam"] for each in rest["resource"])
+    told = {each["type"]: [one["name"] for one in each["searchParam"]] for each in rest["resource"]}
+    assert told == {kind: list(parameters) for kind, parameters in SEARCHABLE.items()}

@@ -70,6 +70,17 @@ def issue(response: httpx.Response, status: int) -> dict[str, Any]:
     return found
 
 
+async def test_who_answers_is_kept_for_the_audit(door: Door) -> None:
+    about = door.desk.key()
+
+    await door.send(acknowledgement("ok", about=about, details="30001"))
+    await door.send(acknowledgement("ok", about=about, details="30001"), secret="wrong")
+
+    [event] = door.desk.store.audit.events
+    assert event["agent"][0]["who"]["identifier"]["value"] == "surgery"
+    assert (event["subtype"][0]["code"], event["action"]) == ("operation", "E")
+
+
 async def test_an_acknowledgement_is_durable_by_the_time_it_is_answered(door: Door) -> None:
     about = door.desk.key()
     response = await door.send(acknowledgement("ok", about=about, details="30001"))

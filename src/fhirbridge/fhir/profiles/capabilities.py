@@ -11,19 +11,11 @@ from collections.abc import Iterable
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.capability.feeds import DATES
 from fhirbridge.fhir.r4 import SHAPES, Resource
+from fhirbridge.fhir.view import offered
 
 _EXPECTATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation"
 _PUBLISHED = "2026-11-22"
 """When the statements last changed in meaning."""
-
-PARAMETERS = {
-    "Task": {"patient": "reference", "status": "token", "code": "token"},
-    "Communication": {"patient": "reference", "status": "token", "category": "token"},
-    "Flag": {"patient": "reference", "status": "token", "code": "token"},
-    "CarePlan": {"patient": "reference", "status": "token", "category": "token"},
-    "Provenance": {"patient": "reference", "target": "reference"},
-}
-"""What each type of the view can be searched by, and of which type the parameter is; `_lastUpdated` beside it."""
 
 _INDISPENSABLE = frozenset({"Appointment", "Patient"})
 _OURS = frozenset({"Task", "Communication", "Flag", "CarePlan"})
@@ -31,17 +23,8 @@ _OURS = frozenset({"Task", "Communication", "Flag", "CarePlan"})
 
 def view(version: str) -> Resource:
     """The read-only FHIR view of what the service wrote (`GET /fhir/…`)."""
-    says = "Everything that the service wrote or would have written, read-only, for systems that cannot be written to."
-    resources = [
-        {
-            "type": kind,
-            "profile": canonical.profile(kind),
-            "interaction": [{"code": "read"}, {"code": "search-type"}],
-            "searchParam": [{"name": name, "type": of} for name, of in {**by, "_lastUpdated": "date"}.items()],
-        }
-        for kind, by in PARAMETERS.items()
-    ]
-    return _statement("view", "The service's own FHIR view", says, version, "capability", resources) | {
+    says = "Everything that the service wrote, read-only, for systems that cannot be written to and for whoever asks."
+    return _statement("view", "The service's own FHIR view", says, version, "capability", offered()) | {
         "software": {"name": "fhirbridge", "version": version}
     }
 
