@@ -94,15 +94,13 @@ async def _missed(store: Store, site: Site, event: Event, clock: Clock) -> list[
 
 
 async def silent_types(site: Site, told: Collection[str]) -> list[str]:
-    """The types to read before each decision: those of which nobody tells, and that nobody can be asked about by time.
+    """The types to read before each decision: those of which nobody tells, nor a history what was deleted.
 
     `told` are the types with a subscription.
     """
     capability = Capability.of(await site.epr.capability())
     rest = sorted(site.mapping.resource_types - set(told))
-    feeds = feeds_for(capability, rest, EVENTFUL, subscribe=False)
-    timely = {feed.type for feed in feeds if feed.kind in (FeedKind.LAST_UPDATED, FeedKind.HISTORY)}
-    return [kind for kind in rest if kind not in EVENTFUL or kind not in timely]
+    return [kind for kind in rest if kind not in EVENTFUL or not capability.offer(kind).can("history-type")]
 
 
 async def changed_since(site: Site, kind: str, since: datetime) -> list[Event]:

@@ -106,10 +106,11 @@ def polls_of(site: Site, store: Store, how: PollingSettings) -> dict[FeedKind, F
 
 
 def reader(offers: Capability, epr: str, polls: Mapping[FeedKind, Feed]) -> Reader:
-    """How what was missed of a type is read: in the best way in which this EPR can be asked."""
+    """How what was missed of a type is read: by its history, which tells of deletions too, else in the best way."""
 
     async def read(resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
-        way = next(iter(ways_of_asking(offers, resource_type)), None)
+        ways = sorted(ways_of_asking(offers, resource_type), key=lambda way: way.kind is not FeedKind.HISTORY)
+        way = next(iter(ways), None)
         if way is None:
             raise EprRefused(f"{epr}: {resource_type} cannot be asked for in any way; see `fhirbridge doctor`")
         async for event in polls[way.kind].look(resource_type, since, now):
