@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
-from fhirbridge.adapters.store.copies import own_identity, placings, stands_there
+from fhirbridge.adapters.store.copies import Current, own_identity, placings, stands_there
 from fhirbridge.adapters.store.version_key import version_key
 from fhirbridge.fhir import copies
 from fhirbridge.fhir.copies import COPY
@@ -44,7 +44,7 @@ class MemoryCopies:
             if before is not None and before.way != COPY:
                 continue
             taken = self._current(subject.epr, "Provenance", write_code(outgoing.provenance)) is not None
-            known = (before.version, before.resource) if before else None
+            known = Current(before.way, before.version, before.resource) if before else None
             for placing in placings(outgoing, known, places[subject], taken):
                 self._worklist.put(subject, placing, now)
 

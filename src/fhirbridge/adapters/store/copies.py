@@ -6,16 +6,18 @@ made in the transaction that records the delivery, and follows the EPR in the on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store import outbox, tables
 from fhirbridge.adapters.store.version_key import version_key
 from fhirbridge.adapters.store.worklist import put
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.facts import Message, OwnFlag, Plan, Task
 from fhirbridge.fhir import copies
 from fhirbridge.fhir.copies import COPY
@@ -23,6 +25,8 @@ from fhirbridge.fhir.linking import pointed, write_code
 from fhirbridge.fhir.worklist import listed_id
 from fhirbridge.ports import Outgoing, Placing, Receipt, Resource, Subject, Version
 
+_BATCH = 500
+_TYPES = (*(kind.value for kind in Kind), "Provenance")
 _OUTGOING = msgspec.json.Decoder(Outgoing)
 
 
@@ -35,15 +39,30 @@ async def delivered(connection: AsyncConnection, receipts: Sequence[Receipt], no
         .order_by(tables.outbox.c.row)
     )
     rows = (await connection.execute(query)).all()
-    places: dict[Subject, dict[str, str]] = {}
-    decoded = [(Subject(row.epr, row.patient), by_row[row.row], _OUTGOING.decode(row.outgoing)) for row in rows]
-    for subject, receipt, outgoing in decoded:
-        if subject not in places:
-            places[subject] = await outbox.references_of(connection, subject)
+    told = [(Subject(row.epr, row.patient), by_row[row.row], _OUTGOING.decode(row.outgoing)) for row in rows]
+    places = {subject: await outbox.references_of(connection, subject) for subject, _, _ in told}
+    for subject, receipt, outgoing in told:
         places[subject][outgoing.identity] = receipt.reference
-    for subject, receipt, outgoing in decoded:
-        if stands_there(subject, outgoing, receipt):
-            await _copy(connection, subject, outgoing, places[subject], now)
+    native = [(subject, outgoing) for subject, receipt, outgoing in told if stands_there(subject, outgoing, receipt)]
+    ids = {(s.epr, one) for s, outgoing in native for one in (outgoing.identity, write_code(outgoing.provenance))}
+    current = await _current(connection, ids)
+    for subject, outgoing in native:
+        before = current.get(listed_id(subject.epr, outgoing.identity))
+        if before is not None and before.way != COPY:
+            continue
+        taken = listed_id(subject.epr, write_code(outgoing.provenance)) in current
+        for placing in placings(outgoing, before, places[subject], taken):
+            await put(connection, subject, placing, now)
+            name = listed_id(subject.epr, placing.identity)
+            current[name] = Current(placing.way, placing.based_on + 1, placing.resource)
+
+
+class Current(Struct, frozen=True):
+    """The current version of a thing: its way, number and content."""
+
+    way: str
+    version: int
+    resource: Resource
 
 
 def stands_there(subject: Subject, outgoing: Outgoing, receipt: Receipt) -> bool:
@@ -52,11 +71,9 @@ def stands_there(subject: Subject, outgoing: Outgoing, receipt: Receipt) -> bool
     return kind == outgoing.type and identity != listed_id(subject.epr, outgoing.identity)
 
 
-def placings(
-    outgoing: Outgoing, before: tuple[int, Resource] | None, places: Mapping[str, str], taken: bool
-) -> list[Placing]:
+def placings(outgoing: Outgoing, before: Current | None, places: Mapping[str, str], taken: bool) -> list[Placing]:
     """The versions that a delivered row adds: of the thing on top of `before`, and of the Provenance unless `taken`."""
-    number, resource = before or (0, None)
+    number, resource = (before.version, before.resource) if before else (0, None)
     made = []
     after = copies.written(resource, outgoing, pointed(outgoing.resource, places))
     if after is not None and after != resource:
@@ -70,37 +87,24 @@ def placings(
     return made
 
 
-async def _copy(
-    connection: AsyncConnection, subject: Subject, outgoing: Outgoing, places: Mapping[str, str], now: datetime
-) -> None:
-    code = write_code(outgoing.provenance)
-    before = await _current(connection, subject.epr, outgoing.type, outgoing.identity)
-    taken = bool(code) and await _current(connection, subject.epr, "Provenance", code) is not None
-    if before is not None and before[0] != COPY:
-        return
-    for placing in placings(outgoing, before[1:] if before else None, places, taken):
-        await put(connection, subject, placing, now)
-
-
 async def heard(connection: AsyncConnection, epr: str, versions: Sequence[Version], now: datetime) -> None:
     """Lay what these versions, which are not kept yet, say of the service's own things over their copies."""
-    for version in sorted(versions, key=lambda one: one.fact.known):
-        fact = version.fact
-        identity = own_identity(version)
-        if not identity or not await _is_newest(connection, epr, version):
+    own = [(version, identity) for version in versions if (identity := own_identity(version))]
+    if not own:
+        return
+    current = await _current(connection, {(epr, identity) for _, identity in own})
+    for version, identity in sorted(own, key=lambda one: one[0].fact.known):
+        fact, name = version.fact, listed_id(epr, identity)
+        before = current.get(name)
+        if before is None or before.way != COPY or before.resource["resourceType"] != fact.source.type:
             continue
-        before = await _current(connection, epr, fact.source.type, identity)
-        if before is None or before[0] != COPY:
+        if not await _is_newest(connection, epr, version):
             continue
-        after = copies.heard(before[2], version.resource, erased=fact.erased)
-        if after is not before[2]:
-            subject = Subject(epr, fact.patient)
-            await put(
-                connection,
-                subject,
-                Placing(identity=identity, resource=after, based_on=before[1], way=COPY, notice=identity),
-                now,
-            )
+        after = copies.heard(before.resource, version.resource, erased=fact.erased)
+        if after is not before.resource:
+            placing = Placing(identity=identity, resource=after, based_on=before.version, way=COPY, notice=identity)
+            await put(connection, Subject(epr, fact.patient), placing, now)
+            current[name] = Current(COPY, placing.based_on + 1, after)
 
 
 def own_identity(version: Version) -> str:
@@ -109,14 +113,18 @@ def own_identity(version: Version) -> str:
     return (fact.obligation or "") if isinstance(fact, Task | Message | Plan | OwnFlag) else ""
 
 
-async def _current(connection: AsyncConnection, epr: str, kind: str, identity: str) -> tuple[str, int, Resource] | None:
-    """Way, number and content of the current version of this thing; None where there is none."""
+async def _current(connection: AsyncConnection, things: Collection[tuple[str, str]]) -> dict[str, Current]:
+    """The current versions of these things, each an EPR and an identity, by their id in the view."""
     listed = tables.worklist
-    query = select(listed.c.way, listed.c.version, listed.c.resource).where(
-        listed.c.current, listed.c.type == kind, listed.c.id == listed_id(epr, identity)
-    )
-    row = (await connection.execute(query)).one_or_none()
-    return (row.way, row.version, msgspec.json.decode(row.resource)) if row else None
+    names = sorted({listed_id(epr, identity) for epr, identity in things if identity})
+    found: dict[str, Current] = {}
+    for start in range(0, len(names), _BATCH):
+        query = select(listed.c.id, listed.c.way, listed.c.version, listed.c.resource).where(
+            listed.c.current, listed.c.type.in_(_TYPES), listed.c.id.in_(names[start : start + _BATCH])
+        )
+        for row in await connection.execute(query):
+            found[row.id] = Current(row.way, row.version, msgspec.json.decode(row.resource))
+    return found
 
 
 async def _is_newest(connection: AsyncConnection, epr: str, version: Version) -> bool:
