@@ -42,5 +42,17 @@ def test_the_settings_of_the_page_are_settings(tmp_path: Path, monkeypatch: pyte
     assert settings.receivers["riverside"].way == "message"
 
 
+def test_two_receivers_are_told_apart_by_endpoint_and_secret() -> None:
+    one = {"endpoint": "https://a.example", "secret": "x" * 16}
+    for other in (one | {"secret": "y" * 16}, one | {"endpoint": "https://b.example"}):
+        with pytest.raises(ValueError, match="two receivers have the same"):
+            Settings.model_validate({"receivers": {"one": one, "other": other}})
+
+
+def test_a_deadline_is_a_period() -> None:
+    with pytest.raises(ValueError, match="'soon' is no period: write PT24H"):
+        Settings.model_validate({"delivery": {"fhir": "soon"}})
+
+
 def test_the_page_names_every_status_we_answer_with() -> None:
     assert re.findall(r"\| (\d{3}) \|", PAGE) == ["200", "400", "401", "404", "413", "503"]

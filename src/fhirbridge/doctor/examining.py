@@ -10,6 +10,7 @@ from fhirbridge.doctor.findings import Examination, Finding
 from fhirbridge.doctor.judging import judged
 from fhirbridge.doctor.mesh import of_certificates, of_mesh
 from fhirbridge.doctor.trying import try_searches
+from fhirbridge.doctor.ways import of_ways
 from fhirbridge.errors import NotKnown
 from fhirbridge.fhir.capability import Capability, Feed, feeds_for, writes_for
 from fhirbridge.service.reading import EVENTFUL
@@ -35,7 +36,8 @@ async def examine(name: str, settings: Settings) -> Examination:
     calendar = calendar_of(settings.zone, settings.holidays)
     packs = _packs(settings, one, calendar)
     mapping = mapping_of(name, one)
-    ours = [*of_directory(packs, directory_of(mapping)), *of_letters(settings, packs, calendar)]
+    directory = directory_of(mapping)
+    ours = [*of_directory(packs, directory), *of_ways(settings, directory), *of_letters(settings, packs, calendar)]
     ours += of_certificates(settings, name, one, SystemClock().now())
     ours += await of_mesh(settings, mesh_of(settings, SystemClock()))
     types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
