@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from pydantic import HttpUrl
@@ -11,7 +12,7 @@ from pydantic import HttpUrl
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.gaps import Cause
-from fhirbridge.errors import EprRefused, EprUnavailable
+from fhirbridge.errors import EprRefused, EprUnavailable, StoreUnavailable
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Resource
 from fhirbridge.service import Service, Site
@@ -37,12 +38,14 @@ class Clock:
 class House:
     """An EPR, a store that outlives the process, and the service as a process of its own."""
 
-    def __init__(self, *, subscribe: bool = True, trust_payload: bool = False) -> None:
+    def __init__(
+        self, *, subscribe: bool = True, trust_payload: bool = False, payload: Literal["empty"] | None = None
+    ) -> None:
         self.clock = Clock()
         self.epr = MemoryEpr("main", self.clock)
         self.store = MemoryStore()
         url = HttpUrl("http://epr.test/fhir")
-        configured = EprSettings(base_url=url, subscribe=subscribe, trust_payload=trust_payload)
+        configured = EprSettings(base_url=url, subscribe=subscribe, trust_payload=trust_payload, payload=payload)
         self.settings = Settings(eprs={"main": configured}, overlap=600)
         self.start()
 
@@ -197,6 +200,57 @@ async def test_an_epr_that_cannot_be_reached_is_a_gap(house: House, monkeypatch:
     assert await one.look_after()
     assert await house.gaps() == {}
     assert house.runtime.unready == {}
+
+
+async def test_what_the_epr_refuses_to_tell_of_is_asked_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = house.epr.create
+
+    async def choosy(resource: Resource) -> Resource:
+        if resource["criteria"] in ("Appointment?", "Consent?"):
+            raise EprRefused("not for this client")
+        return await create(resource)
+
+    monkeypatch.setattr(house.epr, "create", choosy)
+    one = await house.watcher()
+    assert await one.look_after()
+    assert house.runtime.unready == {}
+    assert await house.gaps() == {}
+    house.clock.at += MINUTE
+    await house.missed("a1")
+    house.clock.at += MINUTE
+    assert await one.look_after()
+    assert await house.inbox() == ["Appointment/a1"]
+    assert await house.gaps() == {}
+
+    monkeypatch.undo()
+    await house.digested()
+    house.clock.at += HOUR
+    assert await one.look_after()
+    told = {kept.type for kept in await house.store.subscriptions("main") if kept.reference}
+    assert {"Appointment", "Consent"} <= told
+
+
+async def test_with_empty_notifications_only_what_happened_is_told_of(house: House) -> None:
+    house = House(payload="empty")
+    assert await (await house.watcher()).look_after()
+    told = {kept.type for kept in await house.store.subscriptions("main") if kept.reference}
+    assert told == {"Appointment", "Communication", "Encounter", "EpisodeOfCare", "Task"}
+
+
+async def test_a_store_that_is_away_for_a_moment_does_not_end_the_watching(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await house.watcher()
+    stop, called = asyncio.Event(), asyncio.Event()
+
+    async def away() -> bool:
+        called.set()
+        stop.set()
+        raise StoreUnavailable("busy")
+
+    monkeypatch.setattr(one, "look_after", away)
+    await asyncio.wait_for(one.watch(300.0, stop), 10)
+    assert called.is_set()
 
 
 async def test_an_epr_that_only_pushes_is_left_alone() -> None:

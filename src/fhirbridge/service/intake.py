@@ -13,6 +13,7 @@ from datetime import timedelta
 import structlog
 
 from fhirbridge.errors import EprBehind, EprError, EprUnavailable
+from fhirbridge.fhir.capability import type_of
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.ports import Arrival, Clock, Store, Subject, Version
 from fhirbridge.service import reading
@@ -46,7 +47,8 @@ async def ingest(store: Store, site: Site, notification: Notification, clock: Cl
         if event.type not in site.mapping.resource_types:
             SKIPPED.labels(site.epr.name, event.type).inc()
     if notification.look_again and not notification.events:
-        kinds = sorted(reading.EVENTFUL)
+        of_topic = type_of(notification.topic)
+        kinds = [of_topic] if of_topic in site.mapping.resource_types else sorted(reading.EVENTFUL)
         looked = await reading.each(kinds, lambda kind: reading.changed_since(site, kind, now - LOOK_BACK))
         events += [event for found in looked for event in found]
     if events:

@@ -62,11 +62,11 @@ async def run_forever(
             failures += 1
             FAILURES.labels("turn", type(error).__name__).inc()
             _log.exception("a turn failed; it will be tried again", failures=failures)
-            await _either(stop, stop, wait(failures).total_seconds())
+            await either(stop, stop, wait(failures).total_seconds())
             continue
         failures = 0
         if not more:
-            await _either(stop, woken, _until(due, clock.now(), poll))
+            await either(stop, woken, _until(due, clock.now(), poll))
 
 
 def _until(due: datetime | None, now: datetime, poll: timedelta) -> float:
@@ -74,7 +74,7 @@ def _until(due: datetime | None, now: datetime, poll: timedelta) -> float:
     return (min(poll, due - now) if due and due > now else poll).total_seconds()
 
 
-async def _either(stop: asyncio.Event, woken: asyncio.Event, seconds: float) -> None:
+async def either(stop: asyncio.Event, woken: asyncio.Event, seconds: float) -> None:
     """Wait for one of the two, or so long."""
     waits = [asyncio.ensure_future(event.wait()) for event in {stop, woken}]
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fhirbridge.adapters.feeds.backport import BackportFeed
 from fhirbridge.adapters.feeds.hearing import Ear
@@ -34,6 +35,8 @@ class Chosen(Struct, frozen=True):
     """The types that are read as a whole from time to time, whatever else tells of them."""
     glances: Mapping[str, DateWindowPoll] = {}
     """What reads the days around today, between two readings of the whole window."""
+    asked: Mapping[str, FeedKind] = {}
+    """Which kind each type has where the EPR does not tell of it."""
 
     def glance(self, resource_type: str, since: datetime, now: datetime) -> AsyncIterator[Event]:
         """What changes most: between two readings of the whole, where the EPR cannot say what changed."""
@@ -45,6 +48,12 @@ class Chosen(Struct, frozen=True):
         """Everything of the type that changed since then, by the feed that has it, else however it can be read."""
         feed = next((feed for feed, types in self.used if resource_type in types), None)
         return (feed.look if feed is not None else self.read)(resource_type, since, now)
+
+    def without(self, refused: Collection[str]) -> Chosen:
+        """The same, where the EPR does not let the service subscribe to these types: they are asked for instead."""
+        kinds = {name: self.asked[name] if name in refused else kind for name, kind in self.kinds.items()}
+        used = [(feed, tuple(name for name in types if name not in refused)) for feed, types in self.used]
+        return replace(self, kinds=kinds, used=tuple((feed, types) for feed, types in used if types))
 
     @property
     def polled(self) -> frozenset[str]:
@@ -62,6 +71,11 @@ async def chosen(site: Site, store: Store, ear: Ear, one: EprSettings, endpoint:
     types = sorted(site.mapping.resource_types)
     found = feeds_for(offers, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
     kinds = {feed.type: feed.kind for feed in found}
+    asked = {feed.type: feed.kind for feed in feeds_for(offers, types, EVENTFUL, subscribe=False)}
+    if one.payload == "empty":
+        # A rest-hook without anything says that something happened, and is looked for; not how things stand.
+        mute = {name for name, kind in kinds.items() if kind is FeedKind.REST_HOOK} - EVENTFUL
+        kinds |= {name: asked[name] for name in mute}
     criteria = {FeedKind.REST_HOOK: "{}?".format, FeedKind.BACKPORT: topic}
     await retire(site.epr, store, {criteria[kind](name) for name, kind in kinds.items() if kind in criteria})
     polls = polls_of(site, store, one.polling)
@@ -81,7 +95,7 @@ async def chosen(site: Site, store: Store, ear: Ear, one: EprSettings, endpoint:
     window = polls[FeedKind.DATE_WINDOW]
     days = [name for name, kind in kinds.items() if kind is FeedKind.DATE_WINDOW]
     glances = dict.fromkeys(days, window) if isinstance(window, DateWindowPoll) else {}
-    return Chosen(kinds, tuple(used), read, _whole(kinds, offers), glances)
+    return Chosen(kinds, tuple(used), read, _whole(kinds, offers), glances, asked)
 
 
 def _whole(kinds: Mapping[str, FeedKind], offers: Capability) -> frozenset[str]:

@@ -21,11 +21,14 @@ from fhirbridge.ports import Event, Standing, Watch
 from fhirbridge.service import said
 from fhirbridge.service.measures import EVENTS, GAPS_CLOSED, GAPS_OPENED
 from fhirbridge.service.reading import EVENTFUL
+from fhirbridge.service.running import either
 from fhirbridge.wiring.feeds import Chosen, chosen
 from fhirbridge.wiring.service import Runtime
 
 ALIVE = "alive"
 """The mark of when the service was last seen to run, for each EPR."""
+ASK_AGAIN = timedelta(hours=1)
+"""How long an EPR that refused a subscription is not asked for it."""
 SOON = 5.0
 """Seconds until an EPR is looked after again where something is not in order."""
 _BATCH = 500
@@ -64,6 +67,7 @@ class Watcher:
         self._chosen: Chosen | None = None
         self._known: dict[tuple[str, Cause], Gap] = {}
         self._refused: dict[str, str] = {}
+        self._ask_again: datetime | None = None
         self._overlap = timedelta(seconds=runtime.settings.overlap)
         self._place = f"subscriptions at {name}"
         self._is_told = runtime.settings.eprs[name].subscribe
@@ -74,14 +78,24 @@ class Watcher:
         doubt = self._runtime.doubts[self._name]
         while not stop.is_set():
             doubt.clear()
-            left = every if await self.look_after() else min(every, SOON)
-            while left > 0 and not stop.is_set() and not doubt.is_set():
-                # What was read is digested by somebody else: the gap closes as soon as that is done.
-                pause = min(left, self._runtime.settings.poll) if self._known else left
-                await first_of((stop, doubt), pause)
-                left -= pause
-                if self._known:
-                    await self.close()
+            try:
+                await self._once(every, stop, doubt)
+            except FhirbridgeError as error:
+                if not error.transient:
+                    raise
+                _log.warning("the feeds could not be looked after", epr=self._name, why=said(error))
+                await either(stop, doubt, SOON)
+
+    async def _once(self, every: float, stop: asyncio.Event, doubt: asyncio.Event) -> None:
+        """Look after the feeds, and wait until it is time to do so again."""
+        left = every if await self.look_after() else min(every, SOON)
+        while left > 0 and not stop.is_set() and not doubt.is_set():
+            # What was read is digested by somebody else: the gap closes as soon as that is done.
+            pause = min(left, self._runtime.settings.poll) if self._known else left
+            await either(stop, doubt, pause)
+            left -= pause
+            if self._known:
+                await self.close()
 
     async def resume(self) -> None:
         """Open a gap for the time in which the service was not running, if it ever was; before anything is decided."""
@@ -93,14 +107,16 @@ class Watcher:
         await self._gaps.mark(self._name, ALIVE, now)
 
     async def look_after(self) -> bool:
-        """See to the feeds, and read what may have been missed; whether all is in order."""
+        """See to the feeds, and read what may have been missed; whether all is in order.
+
+        Raises:
+            StoreUnavailable: nothing can be kept at present.
+        """
         now = self._runtime.clock.now()
         try:
             watches = await self._establish(now)
             read = await self._read(watches)
-        except FhirbridgeError as error:
-            if not isinstance(error, EprError) and not error.transient:
-                raise
+        except EprError as error:
             self._unready(str(error))
             _log.warning("the feeds could not be looked after", epr=self._name, why=said(error))
             since = await self._gaps.marked(self._name, ALIVE) or now
@@ -118,12 +134,20 @@ class Watcher:
             await self._tell()
 
     async def _establish(self, now: datetime) -> dict[str, Watch]:
-        if self._chosen is None:
+        if self._chosen is None or (self._ask_again is not None and now >= self._ask_again):
             runtime = self._runtime
             endpoint = f"{runtime.settings.reached_at}/fhir/notify/{self._name}"
             one = runtime.settings.eprs[self._name]
             self._chosen = await chosen(self._site, runtime.store, runtime.ear, one, endpoint)
-        return {watch.type: watch for feed, types in self._chosen.used for watch in await feed.establish(types, now)}
+            self._ask_again = None
+        watches = {one.type: one for feed, types in self._chosen.used for one in await feed.establish(types, now)}
+        refused = {name: one.why for name, one in watches.items() if one.standing is Standing.REFUSED}
+        if refused:
+            # Refused for good is no gap that lasts for ever: what the EPR does not tell of, it is asked for.
+            self._chosen, self._ask_again = self._chosen.without(refused), now + ASK_AGAIN
+            for name, why in refused.items():
+                _log.warning("the EPR does not tell of changes; it is asked", epr=self._name, type=name, why=why)
+        return {name: one for name, one in watches.items() if name not in refused}
 
     async def _read(self, watches: Mapping[str, Watch]) -> bool:
         """Read what each open gap may hide, and what feeds that only poll have not seen yet."""
@@ -256,13 +280,3 @@ class Watcher:
 def _whole(resource_type: str) -> str:
     """What the last reading of the type as a whole is marked as."""
     return f"{resource_type} as a whole"
-
-
-async def first_of(events: Iterable[asyncio.Event], seconds: float) -> None:
-    """Wait for one of the events, or so long."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waits:
-            one.cancel()

@@ -17,9 +17,13 @@ from fhirbridge.core.gaps import Cause
 from fhirbridge.errors import EprError, EprRefused
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.capability import topic
+from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.fhir.topics import FOLLOWED, topics
 from fhirbridge.ports import Event, Resource, Standing
+from fhirbridge.service import Site
+from fhirbridge.service.intake import ingest
+from fhirbridge.shipped import folder
 from tests.unit.fhir.conformance import faults_of_definition
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -248,6 +252,17 @@ async def test_an_epr_that_says_it_gave_up_is_looked_after(stage: Stage) -> None
     (kept,) = await stage.store.subscriptions("main")
     told = Notification(kind="heartbeat", topic=TOPIC, subscription=kept.reference, status="error")
     assert await stage.ear.heard("main", told, stage.now)
+
+
+async def test_a_notification_that_names_nothing_is_looked_for_among_what_its_topic_is_about(stage: Stage) -> None:
+    about = {"code": {"text": "x"}, "subject": {"reference": "Patient/p"}}
+    flag = {"resourceType": "Flag", "id": "f1", "status": "active", **about}
+    await stage.epr.update(flag)
+    site = Site(epr=stage.epr, mapping=Mapping.load("uk-core", [folder("mappings")]), packs=())
+    told = Notification(kind="event-notification", topic=topic("Flag"), look_again=True)
+    assert await ingest(stage.store, site, told, Clock()) == 1
+    (arrival,) = await stage.store.waiting(9)
+    assert (arrival.event.type, arrival.event.id) == ("Flag", "f1")
 
 
 async def test_what_cannot_be_read_is_asked_for_as_events() -> None:
