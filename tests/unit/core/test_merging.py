@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source
+from fhirbridge.core.effects import AnyEffect, HandedOver, Key, Kind, Withdrawal, Written, fold
+from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source, Task
 from fhirbridge.core.merging import Link, Merged, doubts, groups, links, moves, said, survivors, united
 from fhirbridge.core.timeline import Record
 
@@ -59,13 +60,51 @@ def test_only_the_latest_version_of_a_patient_says_anything() -> None:
     assert list(said(person(A, 1, replaced_by=B, erased=True))) == []
 
 
-def test_the_facts_of_all_count_for_the_survivor_and_the_survivor_s_own_patient_speaks() -> None:
-    mine, other = person(B, 1), person(A, 1, deceased=True)
-    one = united(B, [Merged(A, (other, visit(A)), ()), Merged(B, (mine,), ())], NOON)
+@pytest.mark.parametrize(("survivor", "replaced"), [(A, B), (B, A)])
+def test_the_facts_of_all_count_and_of_the_patients_the_survivor_s_own_speaks(survivor: str, replaced: str) -> None:
+    mine, other = person(survivor, 1), person(replaced, 1, deceased=True)
+    records = [Merged(replaced, (other, visit(replaced)), ()), Merged(survivor, (mine,), ())]
+    one = united(survivor, records, NOON)
 
-    assert {fact.patient for fact in one.facts} == {B}
+    assert {fact.patient for fact in one.facts} == {survivor}
     assert Record.of(one.facts).person == mine
     assert len(Record.of(one.facts).visits) == 1
+
+
+def written(patient: str, identity: str, kind: Kind, case: str) -> list[AnyEffect]:
+    key = Key(patient=patient, case=case, pack="p", kind=kind, action="act", role="gp", scope="start")
+    effect = Written(identity=identity, at=NOON, key=key, run="r", pathway="w", steps=("s",), since=NOON)
+    return [effect, HandedOver(identity=identity, at=NOON)] if kind is Kind.COMMUNICATION else [effect]
+
+
+def test_what_was_done_for_the_others_counts_as_done_for_the_survivor() -> None:
+    answered = Task(
+        source=Source("Task", "t", "2"),
+        known=NOON,
+        patient=A,
+        status="completed",
+        obligation="answered",
+        actions=("act",),
+    )
+    effects = [
+        *written(A, "open", Kind.TASK, "EpisodeOfCare/e"),
+        *written(A, "answered", Kind.TASK, A),
+        *written(A, "sent", Kind.COMMUNICATION, A),
+    ]
+    one = united(B, [Merged(A, (answered,), tuple(effects)), Merged(B, (person(B),), ())], NOON)
+
+    things = fold(one.effects).things
+    assert {thing.key.patient for thing in things.values()} == {B}
+    assert {name: thing.key.case for name, thing in things.items()} == {
+        "open": "EpisodeOfCare/e",
+        "answered": B,
+        "sent": B,
+    }
+    assert {name: thing.reason for name, thing in things.items()} == {
+        "open": Withdrawal.MERGED,
+        "answered": None,
+        "sent": None,
+    }
 
 
 def test_where_the_survivor_was_never_heard_of_the_replaced_patient_speaks() -> None:
