@@ -186,7 +186,11 @@ _PROVENANCE = Profile(
         Line(id="meta.tag:write", short="The write that it tells of, derived from it", min=1, max="1"),
         Line(id="meta.tag:write.system", min=1, fixed=("Uri", canonical.WRITE)),
         Line(id="meta.tag:write.code", min=1),
-        Line(id="target", short="What was written", targets=("Task", "Communication", "Flag", "CarePlan")),
+        Line(
+            id="target",
+            short="What was written",
+            targets=("Task", "Communication", "Flag", "CarePlan", "DocumentReference"),
+        ),
         Line(id="occurred[x]", min=1, types=("dateTime",)),
         Line(id="policy", short="The policy pack and its version", min=1, max="1"),
         Line(id="reason", min=1),

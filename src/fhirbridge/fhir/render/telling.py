@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid5
 
+from fhirbridge.core.codes import ROLES
 from fhirbridge.core.states import is_terminal
 from fhirbridge.fhir import canonical
+from fhirbridge.fhir.directory import MEDIA
 from fhirbridge.fhir.r4 import Resource
+from fhirbridge.fhir.render.elements import beginning, concept
 from fhirbridge.fhir.render.outgoing import Outgoing
 from fhirbridge.fhir.wording import sentence
+from fhirbridge.fhir.worklist import action_of
 
 _NOTICES = UUID("0d6bb0a5-5f0d-5e0c-8c1b-7a0f4be3b6a2")
 """Namespace of the identities of notices; never changes."""
 
-_CATEGORY = "http://terminology.hl7.org/CodeSystem/communication-category"
 _LOINC = "http://loinc.org"
 _NAMES = {"Task": "To be done", "Flag": "To be seen", "CarePlan": "Plan", "Communication": "Message"}
 _OVER = {
@@ -103,27 +106,37 @@ def title(thing: Resource) -> str:
 
 
 def _communication(identity: str, thing: Resource, provenance: Resource, before: str) -> Resource:
-    resource = _beginning("Communication", identity)
+    role = _role(thing)
+    resource = beginning("Communication", identity)
+    resource["extension"] = [{"url": canonical.RECIPIENT_ROLE, "valueCode": role}]
+    resource["instantiatesCanonical"] = provenance["policy"][:1]
     if before:
         resource["inResponseTo"] = [_told(before, "Communication")]
     resource["status"] = "completed"
-    resource["category"] = [{"coding": [{"system": _CATEGORY, "code": "notification"}]}]
+    resource["category"] = [concept(canonical.ACTION, action_of(thing), text=title(thing))]
     resource["priority"] = thing.get("priority", "routine")
+    resource["medium"] = [concept(canonical.PARTICIPATION_MODE, MEDIA["electronic"][0], shown=MEDIA["electronic"][1])]
     resource["subject"] = _subject(thing)
     resource["topic"] = {"text": title(thing)}
     if isinstance(about := thing.get("focus"), dict):
         resource["about"] = [about]
     resource["sent"] = provenance["recorded"]
     recipients = [one for one in _people(thing) if one != resource["subject"]]
-    if recipients:
-        resource["recipient"] = recipients
+    resource["recipient"] = recipients or [{"display": ROLES[role]}]
     resource["payload"] = [{"contentString": readable(thing, provenance, again=bool(before))}]
     return resource
 
 
+def _role(thing: Resource) -> str:
+    """Whom the notice is for: who is to act, else whoever leads the patient's care."""
+    performers = (coding for one in thing.get("performerType", []) for coding in one.get("coding", []))
+    return next((c["code"] for c in performers if c.get("system") == canonical.ROLE), "lead-professional")
+
+
 def _document(identity: str, thing: Resource, provenance: Resource, before: str) -> Resource:
     text = readable(thing, provenance, again=bool(before))
-    resource = _beginning("DocumentReference", identity)
+    resource = beginning("DocumentReference", identity)
+    del resource["meta"]["profile"]
     resource["status"] = "current"
     resource["docStatus"] = "final"
     resource["type"] = {"coding": [{"system": _LOINC, "code": "34109-9", "display": "Note"}], "text": title(thing)}
@@ -142,14 +155,6 @@ def _document(identity: str, thing: Resource, provenance: Resource, before: str)
     }
     resource["content"] = [{"attachment": attachment}]
     return resource
-
-
-def _beginning(resource_type: str, identity: str) -> Resource:
-    return {
-        "resourceType": resource_type,
-        "meta": {"tag": [{"system": canonical.ORIGIN, "code": "fhirbridge"}]},
-        "identifier": [{"system": canonical.OBLIGATION, "value": identity}],
-    }
 
 
 def _told(before: str, as_type: str) -> Resource:
