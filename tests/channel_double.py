@@ -25,6 +25,8 @@ class ChannelDouble:
         """What befalls the service when a message has arrived, before it can note that."""
         self.at_once: list[Told] = []
         self.reports: list[Told] = []
+        self.says_nothing: Exception | None = None
+        """What befalls whoever asks for reports."""
         self.asked_about: Sequence[Sent] = ()
         self.forgot: list[Told] = []
 
@@ -45,6 +47,8 @@ class ChannelDouble:
     async def learn(self, awaiting: Sequence[Sent]) -> Sequence[Told]:
         """What there is to report."""
         self.asked_about = awaiting
+        if self.says_nothing is not None:
+            raise self.says_nothing
         return tuple(self.reports)
 
     async def learnt(self, told: Sequence[Told]) -> None:

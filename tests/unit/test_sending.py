@@ -355,3 +355,95 @@ async def test_an_answer_of_the_gp_completes_the_task_to_have_them_agree() -> No
     await desk.hear(Report.ANSWERED, says="We will monitor.")
     (task,) = await desk.asked("confirm-gp-monitoring")
     assert task["status"] == "completed"
+
+
+class Register:
+    """Where practices are looked up."""
+
+    def __init__(self, ods: str = "", error: Exception | None = None) -> None:
+        self.ods = ods
+        self.error = error
+        self.asked: list[Resource] = []
+
+    async def practice_of(self, patient: Resource) -> str:
+        self.asked.append(patient)
+        if self.error:
+            raise self.error
+        return self.ods
+
+
+async def test_a_practice_that_the_record_does_not_name_is_looked_up() -> None:
+    desk = Desk()
+    register = Register("A81001")
+    desk.site = replace(desk.site, practices=register)
+    desk.service = Service(desk.store, {"main": desk.site}, desk.clock, {"fhir": desk.channel})
+    await desk.planned(generalPractitioner=[])
+    assert register.asked[0]["id"] == "p1"
+    assert {one.recipient.name for one in desk.channel.arrived.values()} == {"ods:A81001", "ods:HOUSING1"}
+    assert (await desk.notice())["recipient"][0]["identifier"]["value"] == "A81001"
+
+
+async def test_one_that_it_does_name_is_not() -> None:
+    desk = Desk()
+    register = Register("A81002")
+    desk.site = replace(desk.site, practices=register)
+    desk.service = Service(desk.store, {"main": desk.site}, desk.clock, {"fhir": desk.channel})
+    await desk.planned()
+    assert register.asked == []
+
+
+@pytest.mark.parametrize("register", [Register(), Register("V81999"), Register(error=ChannelUnavailable("away"))])
+async def test_one_that_cannot_be_found_is_for_the_team(register: Register) -> None:
+    desk = Desk()
+    desk.site = replace(desk.site, practices=register)
+    desk.service = Service(desk.store, {"main": desk.site}, desk.clock, {"fhir": desk.channel})
+    await desk.planned(generalPractitioner=[])
+    assert len(await desk.asked("resolve-recipient")) == 1
+    assert (await desk.notice())["status"] == "preparation"
+
+
+async def test_what_was_taken_back_needs_no_recipient_any_more() -> None:
+    desk = Desk(replace(DIRECTORY, roles={}))
+    await desk.planned()
+    flag = await desk.epr.read("Flag/ready")
+    assert flag is not None
+    await desk.after(minutes=1)
+    await desk.enter({**flag, "status": "entered-in-error"})
+    await desk.settle()
+    assert {task["status"] for task in await desk.asked("resolve-recipient")} == {"cancelled"}
+    assert (await desk.notice("housing"))["status"] == "not-done"
+
+
+async def test_nothing_more_is_asked_for_where_staff_gave_up_on_it() -> None:
+    desk = Desk()
+    await desk.planned()
+    await desk.hear(Report.BUSINESS_BAD, code="30002")
+    (task,) = await desk.asked("confirm-received")
+    await desk.after(hours=1)
+    await desk.enter({**task, "status": "rejected"})
+    await desk.settle()
+    await desk.after(days=1)
+    (task,) = await desk.asked("confirm-received")
+    assert task["status"] == "rejected"
+    assert (await desk.notice())["status"] == "in-progress"
+
+
+async def test_a_report_about_nothing_that_was_sent_is_left_alone() -> None:
+    desk = Desk()
+    await desk.planned()
+    desk.channel.reports.append(Told(about="msg-9", report=Report.BUSINESS_GOOD, happened=START))
+    await desk.settle()
+    assert desk.channel.reports == []
+    assert (await desk.notice())["status"] == "in-progress"
+
+
+async def test_a_channel_that_cannot_be_asked_holds_up_nothing() -> None:
+    desk = Desk()
+    await desk.planned()
+    desk.channel.says_nothing = ChannelUnavailable("away", retry_after=60)
+    await desk.hear(Report.BUSINESS_GOOD)
+    await desk.after(seconds=59)
+    assert (await desk.notice())["status"] == "in-progress"
+    desk.channel.says_nothing = None
+    await desk.after(seconds=1)
+    assert (await desk.notice())["status"] == "completed"
