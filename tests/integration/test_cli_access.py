@@ -35,7 +35,7 @@ def test_a_password_is_hashed_for_the_settings(tmp_path: Path) -> None:
 
     kept = done.stdout.strip()
     assert PASSWORD not in kept
-    gate = Gate(AccessSettings.model_validate({"people": {"bo": {"name": "Bo", "password": kept}}}))
+    gate = Gate(AccessSettings.model_validate({"people": {"bo": {"name": "Bo", "password": kept}}}), ())
     assert gate.person("bo", PASSWORD, NOW) is not None
     assert gate.person("bo", "three plain word", NOW) is None
 
@@ -50,7 +50,7 @@ def test_a_short_password_is_refused(tmp_path: Path) -> None:
 def test_a_token_is_made_with_its_hash(tmp_path: Path) -> None:
     told = dict(line.split(": ") for line in run("token", folder=tmp_path).stdout.splitlines())
 
-    gate = Gate(AccessSettings.model_validate({"systems": {"bi": {"token_sha256": told["token_sha256"]}}}))
+    gate = Gate(AccessSettings.model_validate({"systems": {"bi": {"token_sha256": told["token_sha256"]}}}), ())
     assert gate.system(f"Bearer {told['token']}") is not None
 
 

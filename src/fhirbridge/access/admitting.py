@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -34,11 +34,19 @@ class Viewer(Struct, frozen=True, kw_only=True):
 class Gate:
     """Admits those whom the settings name. Belongs to one process: it counts failed attempts in memory.
 
+    `eprs` are the names of those there are.
+
     Raises:
-        ConfigurationError: the file of a secret cannot be read, or is empty.
+        ConfigurationError: the file of a secret cannot be read or is empty, or a system may see an EPR that is none.
     """
 
-    def __init__(self, access: AccessSettings) -> None:
+    def __init__(self, access: AccessSettings, eprs: Collection[str]) -> None:
+        for name, one in access.systems.items():
+            if stray := set(one.eprs) - set(eprs):
+                raise ConfigurationError(
+                    f"{min(stray)!r} is no EPR of the settings; write {', '.join(sorted(eprs)) or 'none'}",
+                    place=f"access.systems.{name}.eprs",
+                )
         self._people = access.people
         self._systems = {
             _token_of(one, f"access.systems.{name}.token_file"): (name, one) for name, one in access.systems.items()

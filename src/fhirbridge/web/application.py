@@ -22,10 +22,10 @@ def application(runtime: Runtime, clock: Clock | None = None) -> FastAPI:
     `clock` tells when somebody looks: the machine's time, whatever time the service itself plays in.
 
     Raises:
-        ConfigurationError: the file of a secret that the settings name cannot be read.
+        ConfigurationError: what the settings say about access cannot be, or a file that it names cannot be read.
     """
     machine = clock or SystemClock()
-    gate = Gate(runtime.settings.access)
+    gate = Gate(runtime.settings.access, runtime.settings.eprs)
     witness = Witness(runtime.store.audit, runtime.settings, machine)
     app = FastAPI(title="fhirbridge", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(health.router(runtime))

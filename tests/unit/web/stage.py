@@ -94,8 +94,7 @@ class Stage:
     def subject(self, patient: str, epr: str = "main") -> Subject:
         return Subject(epr, f"Patient/{patient}")
 
-    @staticmethod
-    def _access(tmp_path: Path) -> dict[str, Any]:
+    def _access(self, tmp_path: Path) -> dict[str, Any]:
         file = tmp_path / "token"
         file.write_text(f"{TOKEN}\n")
         narrow = tmp_path / "narrow"
@@ -104,7 +103,7 @@ class Stage:
         session_key.write_bytes(b"k" * 32)
         kept = hashed(PASSWORD, b"0123456789abcdef", n=2**10)
         return {
-            "systems": {"reporting": {"token_file": file}, "narrow": {"token_file": narrow, "eprs": ["other"]}},
+            "systems": {"reporting": {"token_file": file}, "narrow": {"token_file": narrow, "eprs": [*self.eprs][1:]}},
             "session_key_file": session_key,
             "people": {"a.nwosu": {"name": "Amara Nwosu", "role": "Team manager", "password": kept}},
         }
