@@ -76,7 +76,12 @@ def test_what_it_leaves_in_the_epr_is_valid(played: subprocess.CompletedProcess[
         ("femi-adeyemi", ["Contact the patient", "withdraws “Contact the patient", "Withdrawn (corrected)"]),
         ("grace-lindqvist", ["cancelled by provider", "fhirbridge writes nothing"]),
         ("harry-osborne", ["fhirbridge writes nothing"]),
-        ("isla-mackenzie", ["Try to contact the patient today", "Wed 4 Mar 10:00 fhirbridge writes to the"]),
+        ("isla-mackenzie", ["Try to contact the patient today", "writes to Riverside Surgery"]),
+        (
+            "isla-mackenzie",
+            ["follows the delivery of", "Handed over on", "Received on Wednesday 4 March 2026 at 10:00"],
+        ),
+        ("olu-bankole", ["Confirm by telephone that", "Riverside Surgery does not take it", "Patient not known here"]),
         ("jack-thompson", ["Contact the patient", "withdraws “Contact the patient", "Withdrawn (re-engaged)"]),
         ("kofi-mensah", ["no answer", "writes to the patient"]),
         ("lena-fischer", ["Contact the patient", "Withdrawn (corrected)", "asks the lead professional: “Contact"]),
@@ -99,3 +104,5 @@ def test_the_family_is_left_alone_where_sharing_is_refused(account: dict[str, st
 def test_it_says_where_to_look(played: subprocess.CompletedProcess[str]) -> None:
     assert re.search(r"http://127\.0\.0\.1:\d+/fhir/Task\?patient=Patient/amina-okafor", played.stdout)
     assert "/readyz" in played.stdout
+    assert re.search(r"console, in a browser \(name: demo, password: \S+\)\n +http://127\.0\.0\.1:\d+\n", played.stdout)
+    assert re.search(r"Authorization: Bearer \S+'\)\n +http://127\.0\.0\.1:\d+/fhir/Task\?patient=", played.stdout)

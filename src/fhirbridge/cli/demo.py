@@ -25,6 +25,7 @@ from fhirbridge.demo.player import Player
 from fhirbridge.demo.sample_epr import command, sample_epr
 from fhirbridge.demo.staff import Staff
 from fhirbridge.demo.stage import EPR, VISITOR, Keys, staged
+from fhirbridge.demo.surgery import surgery
 from fhirbridge.demo.telling import Line, introduction, news, tell
 from fhirbridge.wiring.service import Runtime
 
@@ -62,7 +63,8 @@ async def _demo(leave: bool) -> None:
         keys = Keys(secrets.token_urlsafe(9), secrets.token_urlsafe(24), secrets.token_bytes(16))
         async with (
             sample_epr(folder, _free_port()) as epr_url,
-            staged(caseload, folder, epr_url, port, keys) as (runtime, clock),
+            surgery(frozenset(one.nhs_number for one in caseload.people if one.unknown_to_gp)) as gp,
+            staged(caseload, folder, epr_url, port, keys, gp) as (runtime, clock),
             httpx.AsyncClient(base_url=epr_url, timeout=30.0) as http,
         ):
             calendar = runtime.service.sites[EPR].calendar

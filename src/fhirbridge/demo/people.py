@@ -55,6 +55,8 @@ class Person(_Written, frozen=True, kw_only=True):
     risk: str | None = None
     relative: Relative | None = None
     shares_nothing: bool = False
+    unknown_to_gp: bool = False
+    """Whether the surgery on record says that it does not know them."""
     events: tuple[Event, ...]
 
 

@@ -15,8 +15,9 @@ from fhirbridge.access import AccessSettings, hashed, token_hash
 from fhirbridge.access.sections import PersonAccess, SystemAccess
 from fhirbridge.demo.people import Caseload, instant
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
+from fhirbridge.fhir.directory import Contact, Directory, Organisation
 from fhirbridge.service import Service
-from fhirbridge.settings import EprSettings, Settings
+from fhirbridge.settings import EprSettings, ReceiverSettings, Settings
 from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime, built
 
@@ -50,9 +51,12 @@ class Keys(Struct, frozen=True):
 
 @asynccontextmanager
 async def staged(
-    caseload: Caseload, folder: Path, epr_url: str, port: int, keys: Keys
+    caseload: Caseload, folder: Path, epr_url: str, port: int, keys: Keys, gp: Organisation
 ) -> AsyncIterator[tuple[Runtime, StoryClock]]:
-    """The service with its database in the folder, to listen on the port, and the clock that it goes by."""
+    """The service with its database in the folder, to listen on the port, and the clock that it goes by.
+
+    `gp` is the surgery that it can reach.
+    """
     # Made without the environment: a demonstration has no business with the database of a service that is set up here.
     settings = Settings.model_construct(
         database_url=f"sqlite:///{folder / 'fhirbridge.db'}",
@@ -61,11 +65,20 @@ async def staged(
         poll=_POLL,
         lease=_LEASE,
         access=keys.access(),
+        receivers={"surgery": ReceiverSettings(endpoint=HttpUrl(gp.endpoint), secret=SecretStr(keys.token))},
     )
     calendar = calendar_of(settings.zone, settings.holidays)
     clock = StoryClock(instant(caseload.begins, calendar), machine=lambda: datetime.now(UTC))
     async with built(settings, clock) as runtime:
         sites = {
-            name: structs.replace(site, epr=StoryEpr(site.epr, clock)) for name, site in runtime.service.sites.items()
+            name: structs.replace(site, epr=StoryEpr(site.epr, clock), directory=_with(gp, site.directory))
+            for name, site in runtime.service.sites.items()
         }
-        yield replace(runtime, service=Service(runtime.store, sites, clock)), clock
+        service = Service(runtime.store, sites, clock, runtime.service.sending.channels)
+        yield replace(runtime, service=service), clock
+
+
+def _with(gp: Organisation, directory: Directory) -> Directory:
+    """The directory of the demonstration: the surgery, and one agency that the EPR itself reaches."""
+    agency = Contact(display="Harbour Housing Support", reference="Organization/housing-support")
+    return structs.replace(directory, organisations=(gp,), roles={**directory.roles, "agency": agency})

@@ -76,20 +76,28 @@ def _write(resource: Resource, provenance: Resource, calendar: Calendar) -> Line
     kind = resource["resourceType"]
     if kind == "Task":
         due = due_by(resource, calendar)
-        return Line(at, True, f"asks the {_without_article(whom)}: “{about}”" + (f", by {due}" if due else ""), why)
-    return Line(at, True, f"{_WORDS[kind]}{f' the {_without_article(whom)}' if whom else ''}: “{about}”", why)
+        return Line(at, True, f"asks {_named(whom)}: “{about}”" + (f", by {due}" if due else ""), why)
+    return Line(at, True, f"{_WORDS[kind]}{f' {_named(whom)}' if whom else ''}: “{about}”", why)
 
 
 def _change(why: str) -> str:
-    for begins, says in (("Withdrawn", "withdraws"), ("Answered", "closes"), ("Done", "closes")):
+    for begins, says in (
+        ("Withdrawn", "withdraws"),
+        ("Answered", "closes"),
+        ("Done", "closes"),
+        ("Delivery", "follows the delivery of"),
+    ):
         if why.startswith(begins):
             return says
     return "adds to"
 
 
-def _without_article(words: str) -> str:
+def _named(words: str) -> str:
+    """A role with its article, a name as it is."""
+    if any(word.istitle() for word in words.split()[1:]):
+        return words
     words = words[:1].lower() + words[1:] if words[1:2].islower() else words
-    return words.removeprefix("the ")
+    return words if words.startswith(("the ", "whoever ")) else f"the {words}"
 
 
 def _event(event: Event, calendar: Calendar) -> str:
