@@ -16,6 +16,7 @@ from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import founded, no_longer_stands
 from fhirbridge.core.vocabulary import PRIORITIES
+from fhirbridge.core.wording import listed
 
 ACTION = "correction-notice"
 
@@ -53,9 +54,7 @@ def _correction(pack: Pack, record: Record, things: list[Thing]) -> Obligation:
     gone = tuple(dict.fromkeys(s for t in things for s in no_longer_stands(t, record)))
     because = tuple(_reason(source, record, pack) for source in gone)
     steps = [step for thing in things for step in _steps(pack, thing)]
-    titles = dict.fromkeys(
-        f"“{step.title}” of {pack.calendar.on_date(t.written)}" for t in things for step in _steps(pack, t)
-    )
+    days = listed((pack.calendar.on_date(thing.written) for thing in things), "and")
     wrong = " ".join(reason.says for reason in because)
     return Obligation(
         identity=of_obligation(key),
@@ -68,7 +67,7 @@ def _correction(pack: Pack, record: Record, things: list[Thing]) -> Obligation:
         since=max((record.sources[s.reference].latest.known for s in gone), default=first.written),
         standing=Standing.OPEN,
         title="Correct what was told",
-        description=f"This corrects what you were told: {', '.join(titles)}. {wrong} Please disregard what was said.",
+        description=f"This corrects what you were told on {days}. {wrong} Please disregard what was said then.",
         priority=max((t.priority for t in things), key=PRIORITIES.index),
         because=because,
         evidence=tuple(record.sources[s.reference].latest.source for s in gone) or first.evidence,
@@ -91,4 +90,4 @@ def _reason(source: Source, record: Record, pack: Pack) -> Reason:
         at = pack.calendar.at_time(visit.at)
         says = f"The appointment on {at} is now recorded as {visit.state.replace('-', ' ')}."
         return Reason(says, (latest.source,))
-    return Reason(f"{source.type}/{source.id} no longer says what it said.", (latest.source,))
+    return Reason("An entry in the record that it rested on has been taken back or changed.", (latest.source,))
