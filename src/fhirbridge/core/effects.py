@@ -39,7 +39,7 @@ class Withdrawal(StrEnum):
     NOT_NEEDED = "not-needed"
 
 
-class Key(Struct, frozen=True):
+class Key(Struct, frozen=True, cache_hash=True):
     """What makes one obligation the same obligation, however often it is decided.
 
     `case` is the episode (or stand-in) it belongs to, `scope` what it is anchored on (the spell, the event or the

@@ -17,7 +17,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Source(Struct, frozen=True, order=True):
+class Source(Struct, frozen=True, order=True, cache_hash=True):
     """The version of the resource that a fact was read from."""
 
     type: str
