@@ -46,7 +46,7 @@ async def ingest(store: Store, site: Site, notification: Notification, clock: Cl
     for event in notification.events:
         if event.type not in site.mapping.resource_types:
             SKIPPED.labels(site.epr.name, event.type).inc()
-    if notification.look_again and not notification.events:
+    if notification.look_again and (not notification.events or notification.kind == "event-notification"):
         of_topic = type_of(notification.topic)
         kinds = [of_topic] if of_topic in site.mapping.resource_types else sorted(reading.EVENTFUL)
         looked = await reading.each(kinds, lambda kind: reading.changed_since(site, kind, now - LOOK_BACK))

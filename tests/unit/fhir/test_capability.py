@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from fhirbridge.errors import EprError
-from fhirbridge.fhir.capability import Capability, FeedKind, Once, Way, feeds_for, topic, writes_for
+from fhirbridge.fhir.capability import Capability, FeedKind, Once, Way, feeds_for, topic, type_of, writes_for
+from fhirbridge.fhir.capability.statement import BACKPORT_TOPIC
 
 STATEMENTS = Path(__file__).parent / "capabilities"
 EVENTFUL = ("Appointment", "Encounter", "EpisodeOfCare", "Task", "Communication")
@@ -141,6 +142,38 @@ def test_the_best_feed_there_is(
     offered: dict[str, Any], others: tuple[dict[str, Any], ...], feed: tuple[FeedKind, str]
 ) -> None:
     assert feed_of(offered, *others) == feed
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kinds"),
+    [
+        (None, ("backport", "rest-hook", "rest-hook")),
+        ("backport", ("backport", "backport", "backport")),
+        ("rest-hook", ("rest-hook", "rest-hook", "rest-hook")),
+        ("last-updated", ("last-updated", "last-updated", "record")),
+        ("history", ("history", "date-window", "record")),
+        ("date-window", ("date-window", "date-window", "record")),
+        ("record", ("record", "record", "record")),
+    ],
+)
+def test_the_best_feed_that_is_wanted(wanted: str | None, kinds: tuple[str, ...]) -> None:
+    parameters = ("_lastUpdated", "date", "patient", "sent")
+    topics = [{"url": BACKPORT_TOPIC, "valueCanonical": f"{topic('Appointment')}|1.0"}]
+    offered = [
+        kind("Appointment", "read", "search-type", "history-type", parameters=parameters),
+        kind("Communication", "read", "search-type", parameters=parameters),
+        kind("Flag", "read", "search-type", parameters=parameters),
+        kind("Subscription", "create", "read", extension=topics),
+    ]
+    types = ["Appointment", "Communication", "Flag"]
+    best = FeedKind(wanted) if wanted else None
+    found = feeds_for(Capability.of(statement(*offered)), types, EVENTFUL, wanted=best)
+    assert tuple(feed.kind.value for feed in found) == kinds
+
+
+def test_a_topic_names_its_type() -> None:
+    assert type_of(topic("Flag")) == type_of(f"{topic('Flag')}|1.0") == "Flag"
+    assert type_of("http://other.test/SubscriptionTopic/Flag") == type_of("") == ""
 
 
 @pytest.mark.parametrize(

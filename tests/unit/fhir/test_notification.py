@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fhirbridge.errors import SenderError, TooLarge
-from fhirbridge.fhir.notification import Event, Notification, deleted, posted, put
+from fhirbridge.fhir.notification import Event, Notification, bundled, deleted, posted, put
 
 NOSHOW: dict[str, Any] = {
     "resourceType": "Appointment",
@@ -47,6 +47,8 @@ def parameters(kind: str, *events: dict[str, Any], so_far: str = "7", names: str
         "resourceType": "Parameters",
         "parameter": [
             {"name": "subscription", "valueReference": {"reference": "https://epr.example/fhir/Subscription/s1"}},
+            {"name": "topic", "valueCanonical": "https://fhirbridge.example/fhir/SubscriptionTopic/Appointment|1.0"},
+            {"name": "status", "valueCode": "requested"},
             {"name": "type", "valueCode": kind},
             {"name": count_name, "valueString": so_far},
             *told,
@@ -109,6 +111,7 @@ def test_a_handshake_has_no_event() -> None:
     told = posted(bundle(parameters("handshake", so_far="0")))
     assert (told.kind, told.events, told.look_again, told.so_far) == ("handshake", (), False, 0)
     assert told.subscription == "https://epr.example/fhir/Subscription/s1"
+    assert (told.topic, told.status) == ("https://fhirbridge.example/fhir/SubscriptionTopic/Appointment", "requested")
 
 
 def test_a_heartbeat_counts() -> None:
@@ -158,11 +161,19 @@ def test_the_status_resource_of_r4b() -> None:
         "resourceType": "SubscriptionStatus",
         "type": "event-notification",
         "subscription": {"reference": "Subscription/s1"},
+        "topic": "https://fhirbridge.example/fhir/SubscriptionTopic/Appointment",
+        "status": "active",
         "eventsSinceSubscriptionStart": 3,
         "notificationEvent": [{"eventNumber": 3, "focus": {"reference": "Appointment/a1"}}],
     }
     told = posted(bundle(status, kind="subscription-notification"))
     assert (told.events, told.numbers, told.so_far) == ((Event(type="Appointment", id="a1"),), (3,), 3)
+    assert (told.topic, told.status) == ("https://fhirbridge.example/fhir/SubscriptionTopic/Appointment", "active")
+
+
+def test_the_answer_to_status_is_a_searchset() -> None:
+    answer = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": parameters("query-status")}]}
+    assert (bundled(answer).kind, bundled(answer).so_far) == ("query-status", 7)
 
 
 def test_a_bad_resource_in_a_bundle_is_named_with_its_entry() -> None:

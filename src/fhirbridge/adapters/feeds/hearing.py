@@ -40,7 +40,9 @@ class Ear:
             if told.kind != "event-notification":
                 await self._store.gaps.heard(counting.counted(before, told.so_far, now))
                 return told.kind == "handshake" or told.status in ("error", "off")
-            after, skipped = counting.received(before, told.numbers, told.so_far, now)
+            # Some EPRs say nothing of an event but that there was one more.
+            numbers = told.numbers or (() if told.so_far is None else (told.so_far,))
+            after, skipped = counting.received(before, numbers, told.so_far, now)
             if skipped:
                 await self._lost(before, Cause.NUMBERS, now)
             await self._store.gaps.heard(after)
