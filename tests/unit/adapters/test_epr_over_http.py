@@ -198,6 +198,20 @@ async def test_what_slips_to_a_page_that_was_read_is_found_by_reading_again(epr:
 
 
 @respx.mock
+@pytest.mark.parametrize("status", [404, 410])
+async def test_only_the_epr_itself_can_say_that_something_is_gone(epr: FhirEpr, status: int) -> None:
+    """A gateway that has lost its EPR answers 404 to everything; nobody's record is withdrawn for that."""
+    answer = respx.get(f"{BASE}/Task/1")
+    answer.respond(status, html="<h1>default backend</h1>")
+    with pytest.raises(EprUnavailable, match="not from a FHIR server"):
+        await epr.read("Task/1")
+    answer.respond(status, json={"resourceType": "OperationOutcome"})
+    assert await epr.read("Task/1") is None
+    answer.respond(status)
+    assert await epr.read("Task/1") is None
+
+
+@respx.mock
 async def test_one_page_is_of_one_moment_and_read_once(epr: FhirEpr) -> None:
     asked = respx.get(f"{BASE}/Task").respond(json=page("1", "2"))
     assert len([match async for match in epr.search("Task", {})]) == 2

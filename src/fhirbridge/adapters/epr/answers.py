@@ -66,6 +66,16 @@ def _error(response: httpx.Response, outcome: Resource | None, what: str, said: 
     return EprRefused(said, outcome=outcome, status=status)
 
 
+def check_absence(body: bytes, what: str) -> None:
+    """Accept that something is not there only from the EPR itself: a gateway without its EPR answers 404 to anything.
+
+    Raises:
+        EprUnavailable: the body is neither FHIR nor empty.
+    """
+    if body.strip() and _parsed(body) is None:
+        raise EprUnavailable(f"{what}, and not from a FHIR server; check base_url, and what stands before the EPR")
+
+
 def reason(outcome: dict[str, Any] | None) -> str:
     """The text of an OperationOutcome's issues, cut short; empty where there is none."""
     issues = (outcome or {}).get("issue")

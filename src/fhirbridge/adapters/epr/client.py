@@ -227,6 +227,7 @@ class FhirEpr:
         request = self._request("GET", path, None, "handling=strict")
         response, body = await self._send(request, what)
         if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+            answers.check_absence(body, f"{self.name}: {what}: {response.status_code}")
             return None
         return answers.resource(response, body, f"{self.name}: {what}")
 
