@@ -44,9 +44,10 @@ class Confirming(Struct, frozen=True):
 
 def confirming(pack: Pack, record: Record, own: Own, now: datetime) -> Confirming:
     """What the deliveries of this pack's Communications call for, at this instant (UTC)."""
-    under_way = [t for t in own.things.values() if t.consignments or t.unaddressed is not None or t.mark is not None]
-    sending = [thing for thing in under_way if _is_ours(thing, pack, own)]
-    chases = [t for t in own.things.values() if t.key.action in _CHASES and _is_ours(t, pack, own)]
+    concerned = [t for t in own.things.values() if t.consignments or t.unaddressed or t.mark or t.key.action in _CHASES]
+    mine = [thing for thing in concerned if _is_ours(thing, pack, own)]
+    chases = [thing for thing in mine if thing.key.action in _CHASES]
+    sending = [thing for thing in mine if thing.key.action not in _CHASES]
     return _Desk(pack, record, own, now, chases).look(sending) if sending or chases else Confirming()
 
 

@@ -134,21 +134,19 @@ class SqlDispatches:
 
 async def follow(connection: AsyncConnection, subject: Subject, effects: Sequence[AnyEffect]) -> None:
     """Make, and stop, the dispatches that these effects call for, in the transaction that keeps them."""
+    found = [e.identity for e in effects if isinstance(e, Addressed) or (isinstance(e, HandedOver) and not e.recipient)]
+    withdrawn = [effect.identity for effect in effects if isinstance(effect, Withdrawn)]
+    for identities, states in ((found, (NOBODY,)), (withdrawn, (NOBODY, WAITING))):
+        if identities:
+            mine = (dispatches.c.epr == subject.epr, dispatches.c.identity.in_(identities))
+            which = (*mine, dispatches.c.state.in_(states))
+            await connection.execute(update(dispatches).where(*which).values(state=STOPPED))
     for effect in effects:
-        mine = and_(dispatches.c.epr == subject.epr, dispatches.c.identity == effect.identity)
-        match effect:
-            case Addressed(to=to):
-                await _stop(connection, and_(mine, dispatches.c.state == NOBODY))
-                await _make(connection, subject, effect.identity, to, WAITING)
-            case Unaddressed():
-                nobody = Recipient(name="", shown="", role="", channel="")
-                await _make(connection, subject, effect.identity, nobody, NOBODY)
-            case HandedOver(recipient=""):
-                await _stop(connection, and_(mine, dispatches.c.state == NOBODY))
-            case Withdrawn():
-                await _stop(connection, and_(mine, dispatches.c.state.in_((NOBODY, WAITING))))
-            case _:
-                continue
+        if isinstance(effect, Addressed):
+            await _make(connection, subject, effect.identity, effect.to, WAITING)
+        elif isinstance(effect, Unaddressed):
+            nobody = Recipient(name="", shown="", role="", channel="")
+            await _make(connection, subject, effect.identity, nobody, NOBODY)
 
 
 def reported(identity: str, recipient: str, told: Told, now: datetime) -> Reported:
@@ -217,10 +215,6 @@ async def _make(connection: AsyncConnection, subject: Subject, identity: str, to
         state=state,
     )
     await connection.execute(insert.on_conflict_do_nothing(index_elements=["epr", "identity", "recipient"]))
-
-
-async def _stop(connection: AsyncConnection, which: ColumnElement[bool]) -> None:
-    await connection.execute(update(dispatches).where(which).values(state=STOPPED))
 
 
 async def _taken(connection: AsyncConnection, row: int, values: dict[str, Any]) -> Any:
