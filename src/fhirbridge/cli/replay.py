@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.serve import configure_log
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.ports import DeadLetter
@@ -32,6 +33,7 @@ def replay(
 ) -> None:
     """Try again what EPRs refused, or show it. What is created is rendered anew. Exit 1 when one fails again."""
     settings = read_settings(config)
+    configure_log("error")
     if stray := next((name for name in epr or [] if name not in settings.eprs), None):
         raise SenderError(unknown(stray, settings.eprs, "EPR of the settings"), place="--epr")
     if not (epr or row or everything or listing):

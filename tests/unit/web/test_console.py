@@ -14,7 +14,7 @@ import pytest
 
 from fhirbridge.core.vocabulary import OUTCOMES as CODES
 from fhirbridge.fhir.capability import Way
-from fhirbridge.ports import Delivery, Receipt
+from fhirbridge.ports import Delivery, Double, Receipt, Subject
 from fhirbridge.web.console.outcomes import OUTCOMES
 from tests.unit.web.stage import PASSWORD, BrokenAudit, Stage, enter, settle, two_misses
 
@@ -237,6 +237,17 @@ async def test_what_the_epr_refused_is_shown_with_its_reason(tmp_path: Path, mon
 
     assert "The EPR refused: Task.priority is not known here" in await page(stage, "/patients/main/p1")
     assert "refused by the EPR" in await page(stage, "/feeds")
+
+
+async def test_what_the_epr_held_twice_is_shown(stage: Stage) -> None:
+    await two_misses(stage)
+    subject = Subject("main", "Patient/p1")
+    now = stage.clock.now()
+    twice = Double(subject=subject, identity="i", kept="Task/1", double="Task/2", withdrawn=True, found=now)
+    await stage.store.doubles.note(twice)
+    await sign_in(stage)
+
+    assert "marked as written in error; Task/1 stands" in await page(stage, "/patients/main/p1")
 
 
 async def test_patients_are_found_by_number_and_name(stage: Stage) -> None:

@@ -23,7 +23,7 @@ from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import WITHDRAWN
 from fhirbridge.fhir.wording import display
-from fhirbridge.ports import DeadLetter, Known, Listed, Store, Subject, Wanted
+from fhirbridge.ports import DeadLetter, Double, Known, Listed, Store, Subject, Wanted
 from fhirbridge.service import Site
 from fhirbridge.service.assigning import parts
 from fhirbridge.service.merging import as_one
@@ -105,6 +105,7 @@ class Account(Struct, frozen=True, kw_only=True):
     withdrawn: tuple[Item, ...]
     items: Mapping[str, Item]
     refused: tuple[DeadLetter, ...]
+    doubles: tuple[Double, ...]
     uncorrected: tuple[WithheldCorrection, ...]
     gaps: tuple[Gap, ...]
 
@@ -144,6 +145,7 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
         withdrawn=tuple(item for item in items if item.ended is not None),
         items={item.identity: item for item in items},
         refused=refused,
+        doubles=tuple(await store.doubles.of(subject)),
         uncorrected=tuple(uncorrected),
         gaps=known.gaps,
     )
