@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -22,10 +21,11 @@ import orjson
 
 from fhirbridge import __version__
 from fhirbridge.adapters.auth import Credentials
-from fhirbridge.adapters.epr import answers, entries
+from fhirbridge.adapters.epr import answers
+from fhirbridge.adapters.epr.bundles import checked, committed, matches, next_page
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.adapters.epr.throttle import Throttle
-from fhirbridge.errors import EprError, EprRefused, EprUnavailable
+from fhirbridge.errors import EprError, EprUnavailable
 from fhirbridge.ports import Delivery, Event, Receipt, Resource
 
 FHIR_JSON = "application/fhir+json"
@@ -38,7 +38,6 @@ MOST_PAGES = 1000
 MOST_READINGS = 6
 PAGE = 200
 
-_REFERENCE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 
 # httpx logs every URL with its query at INFO, and a query can hold an NHS number; httpcore all headers at DEBUG.
 for _library in ("httpx", "httpcore"):
@@ -119,13 +118,13 @@ class FhirEpr:
 
     async def read(self, reference: str) -> Resource | None:
         """The current version of `Type/id`; None when deleted or unknown (404, 410)."""
-        return await self._found(_checked(reference), what=f"read {reference}")
+        return await self._found(checked(reference), what=f"read {reference}")
 
     async def history(self, reference: str) -> list[Resource]:
         """Every version of `Type/id` the EPR still has, oldest first, deletions left out; empty where it keeps none."""
         what = f"history of {reference}"
         versions: list[Resource] = []
-        async for page in self._pages(f"{_checked(reference)}/_history?_count={PAGE}", what, absent_is_empty=True):
+        async for page in self._pages(f"{checked(reference)}/_history?_count={PAGE}", what, absent_is_empty=True):
             for entry in page.get("entry", []):
                 if isinstance(version := entry.get("resource"), dict):
                     versions.append(version)
@@ -147,7 +146,7 @@ class FhirEpr:
             pages, new = 0, False
             async for page in self._pages(f"{resource_type}?{query}", what):
                 pages += 1
-                for match in _matches(page, resource_type):
+                for match in matches(page, resource_type):
                     if (identity := str(match.get("id"))) not in seen:
                         seen.add(identity)
                         new = True
@@ -163,9 +162,8 @@ class FhirEpr:
         """
         query = httpx.QueryParams({"_count": str(PAGE), "_since": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"})
         async for page in self._pages(f"{resource_type}/_history?{query}", f"history of {resource_type}"):
-            for entry in page.get("entry", []):
-                if event := entries.committed(entry, resource_type):
-                    yield event
+            for event in committed(page, resource_type):
+                yield event
 
     async def deliver(self, deliveries: Sequence[Delivery], references: dict[str, str]) -> list[Receipt]:
         """Carry out the rows of one subject: see `fhirbridge.adapters.epr.delivery.deliver`."""
@@ -205,7 +203,7 @@ class FhirEpr:
 
     async def update(self, resource: Resource) -> Resource:
         """Plain update by id, whatever its version; the stored resource."""
-        reference = _checked(f"{resource['resourceType']}/{resource['id']}")
+        reference = checked(f"{resource['resourceType']}/{resource['id']}")
         return await self._ask("PUT", reference, resource, what=f"update {reference}", prefer="return=representation")
 
     async def _pages(self, path: str, what: str, *, absent_is_empty: bool = False) -> AsyncIterator[Resource]:
@@ -218,7 +216,7 @@ class FhirEpr:
             if bundle is None or bundle.get("resourceType") != "Bundle":
                 raise EprError(f"{self.name}: {what}: no Bundle; check that the EPR offers this interaction")
             yield bundle
-            following = _next(bundle)
+            following = next_page(bundle)
             if not following:
                 return
         raise EprError(f"{self.name}: {what}: more than {self._most_pages} pages; narrow the search")
@@ -300,23 +298,3 @@ def _tls_fault(error: BaseException) -> str:
             return f"TLS failed: {cause.reason}; check auth.certificate and that base_url is https"
         cause = cause.__cause__ or cause.__context__
     return ""
-
-
-def _checked(reference: str) -> str:
-    """`reference`, if it is a `Type/id`: anything else could address something that was not meant."""
-    if not _REFERENCE.fullmatch(reference):
-        raise EprRefused(f"{reference!r} is not of the form Type/id")
-    return reference
-
-
-def _matches(bundle: Resource, resource_type: str) -> Iterator[Resource]:
-    """What was searched for: neither what was included with it, nor what the EPR says about the search."""
-    for entry in bundle.get("entry", []):
-        match = entry.get("resource")
-        included = entry.get("search", {}).get("mode", "match") != "match"
-        if isinstance(match, dict) and not included and match.get("resourceType") == resource_type:
-            yield match
-
-
-def _next(bundle: Resource) -> str:
-    return next((str(link["url"]) for link in bundle.get("link", []) if link.get("relation") == "next"), "")

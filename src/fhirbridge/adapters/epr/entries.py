@@ -16,7 +16,7 @@ from fhirbridge.fhir.canonical import OBLIGATION, WRITE
 from fhirbridge.fhir.capability import Once
 from fhirbridge.fhir.linking import urn, write_code
 from fhirbridge.fhir.render.elements import logical_id
-from fhirbridge.ports import Event, Outgoing, Resource
+from fhirbridge.ports import Outgoing, Resource
 
 _LOCATION = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?/?$")
 
@@ -100,24 +100,6 @@ def target_of(provenance: Resource) -> str:
     targets = provenance.get("target") or [{}]
     place = _LOCATION.search(str(targets[0].get("reference", "")))
     return place[1] if place else ""
-
-
-def committed(entry: Resource, resource_type: str) -> Event | None:
-    """What an entry of a type's history says was committed; None for what is about another type, or says nothing.
-
-    Event.version is empty where a deletion does not name it.
-    """
-    resource = entry.get("resource")
-    if isinstance(resource, dict) and resource.get("resourceType") == resource_type and "id" in resource:
-        return Event(type=resource_type, id=str(resource["id"]), version=version_of(resource))
-    request = entry.get("request", {})
-    if request.get("method") != "DELETE":
-        return None
-    reference, version = answered(entry)
-    if not reference and (place := _LOCATION.search(str(request.get("url", "")))):
-        reference = place[1]
-    kind, _, identity = reference.partition("/")
-    return Event(type=kind, id=identity, version=version, deleted=True) if kind == resource_type else None
 
 
 def _query(name: str, value: str) -> str:
