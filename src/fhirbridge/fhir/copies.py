@@ -25,7 +25,7 @@ def written(before: Resource | None, outgoing: Outgoing, elements: Resource) -> 
     None where there is nothing to lay a change over: what it changes was never delivered.
     """
     if outgoing.verb == "create":
-        return before or elements
+        return before or {"resourceType": outgoing.type, **elements}
     return merge(before, elements, outgoing.before) if before is not None else None
 
 
