@@ -50,10 +50,10 @@ class Place:
             tag["code"] = code if tag["system"].endswith("/write") else tag["code"]
         return Outgoing(identity=self.identity, type="Flag", verb="create", resource=resource, provenance=provenance)
 
-    def lost(self) -> Outgoing:
-        """A change to what the EPR does not have."""
+    def bad(self) -> Outgoing:
+        """Something that no EPR takes."""
         return Outgoing(
-            identity=str(uuid4()), type="Flag", verb="change", resource={"status": "inactive"}, provenance={}
+            identity=str(uuid4()), type="Flag", verb="create", resource={"resourceType": "Flag"}, provenance={}
         )
 
     async def _refused(self, subject: Subject, rows: tuple[Outgoing, ...]) -> None:
@@ -94,18 +94,18 @@ def test_it_is_written_once_the_cause_is_mended(place: Place) -> None:
 
 
 def test_what_is_refused_again_is_a_finding(place: Place) -> None:
-    place.refused("ours", place.created(), place.lost())
+    place.refused("ours", place.created(), place.bad())
     done = place.run("--epr", "ours")
     assert done.exit_code == 1
     first, second = done.stdout.splitlines()
     assert first == "1\tours\tFlag\tdelivered"
-    assert second.startswith("2\tours\tFlag\trefused\tFlag with identifier")
+    assert second.startswith("2\tours\tFlag\trefused\tours: transaction: 4")
     assert done.stderr.endswith("1 delivered, 1 refused.\n")
 
 
 def test_one_row_alone(place: Place) -> None:
     place.refused("ours", place.created())
-    place.refused("other", place.lost())
+    place.refused("other", place.bad())
     assert place.run("--row", "1").stdout == "1\tours\tFlag\tdelivered\n"
     assert place.run("--list").stdout.startswith("2\tother\t")
 
