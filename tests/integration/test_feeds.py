@@ -21,7 +21,7 @@ from fhirbridge.adapters.auth import SigningKey
 from fhirbridge.cli.serve import listen, run
 from fhirbridge.core.gaps import Cause
 from fhirbridge.fhir.capability import FeedKind, topic
-from fhirbridge.ports import Resource
+from fhirbridge.ports import Resource, Subject
 from fhirbridge.service.measures import GAPS_OPENED
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.shipped import folder as shipped
@@ -200,13 +200,20 @@ async def test_a_subscription_that_the_epr_gave_up_is_renewed_and_what_it_hid_is
     async with trust.served(feed) as runtime:
         stands = (await trust.subscriptions())[criteria]
         before = opened(Cause.ERROR)
+        patient = await asyncio.to_thread(trust.staff.low_risk_patient)
+
+        async def known() -> bool:
+            return await runtime.store.has_seen(Subject("main", patient)) and not await runtime.store.waiting(1)
+
+        await eventually(known)
         # Set by hand, as an EPR does that could not deliver; from then on nothing is told.
         await asyncio.to_thread(trust.staff.change, f"Subscription/{stands['id']}", status="error", error="gave up")
-        patient = await trust.two_misses()
+        await asyncio.to_thread(trust.staff.appointment, patient, "noshow", 8)
+        await asyncio.to_thread(trust.staff.appointment, patient, "noshow", 1)
         runtime.doubts["main"].set()
         await trust.asked(patient)
-        await eventually(trust.ready)
         assert opened(Cause.ERROR) == before + 1
+        await eventually(trust.ready)
         renewed = (await trust.subscriptions())[criteria]
         assert (renewed["id"], renewed["status"]) == (stands["id"], "active")
         assert renewed["channel"]["header"] != stands["channel"]["header"]
