@@ -20,6 +20,16 @@ from fhirbridge.core.deliveries import (
     said,
     standing,
 )
+from fhirbridge.core.effects import (
+    Addressed,
+    AnyEffect,
+    HandedOver,
+    Key,
+    Kind,
+    Reported,
+    Written,
+    fold,
+)
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -97,6 +107,34 @@ def test_the_order_in_which_reports_arrive_and_how_often_makes_no_difference(
 ) -> None:
     once, again = both
     assert standing(once) == standing(again)
+
+
+@given(reports.flatmap(lambda them: st.tuples(st.just(them), st.permutations(them + them[:3]))))
+def test_what_is_folded_from_reports_does_not_depend_on_their_order_either(
+    both: tuple[list[Said], list[Said]],
+) -> None:
+    first, second = (fold([*SENT, *(reported(said) for said in some)]).things["letter"] for some in both)
+    assert first.consignments[0].standing == second.consignments[0].standing
+    assert first.consignments[0].received == second.consignments[0].received
+    assert first.sent == second.sent == NOON
+
+
+KEY = Key("Patient/p", "EpisodeOfCare/e", "pack", Kind.COMMUNICATION, "discharge-notice", "gp", "scope")
+TO = Recipient(name="Organization/gp", shown="Practice", role="gp", channel="mesh")
+SENT: tuple[AnyEffect, ...] = (
+    Written(identity="letter", at=NOON, key=KEY, run="run", pathway="p", steps=("step",), since=NOON),
+    Addressed(identity="letter", at=NOON, to=TO, awaits=Stage.RECEIVED, within="P5D", chase="1WD"),
+    HandedOver(identity="letter", at=NOON, recipient=TO.name),
+)
+
+
+def reported(said: Said) -> Reported:
+    return Reported(identity="letter", at=NOON, recipient=TO.name, report=said.report, happened=said.at)
+
+
+def test_a_report_about_another_recipient_is_not_this_ones() -> None:
+    other = Reported(identity="letter", at=NOON, recipient="somebody", report=Report.BUSINESS_BAD, happened=NOON)
+    assert fold([*SENT, other]).things["letter"] == fold(SENT).things["letter"]
 
 
 def test_not_known_here_may_follow_an_earlier_good_word_by_hours() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.decision import Amend, Complete, Create, Standing, Withdraw
+from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Standing, Withdraw
 from fhirbridge.core.effects import Amended, Completed, Kind, Own, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Task
 from fhirbridge.core.reconcile import reconcile
@@ -175,6 +175,8 @@ def test_what_staff_closed_is_left_alone(history: list[AnyFact], outcome: str | 
                     assert obligation.identity not in closed
                 case Amend(thing=thing) | Complete(thing=thing) | Withdraw(thing=thing):
                     assert thing.identity not in closed
+                case MarkDelivery():
+                    raise AssertionError("nothing is on its way where everything counts as handed over")
 
 
 def test_the_histories_are_not_idle() -> None:
