@@ -120,16 +120,16 @@ def test_what_is_folded_from_reports_does_not_depend_on_their_order_either(
 
 
 KEY = Key("Patient/p", "EpisodeOfCare/e", "pack", Kind.COMMUNICATION, "discharge-notice", "gp", "scope")
-TO = Recipient(name="Organization/gp", shown="Practice", role="gp", channel="mesh")
+PRACTICE = Recipient(name="Organization/gp", shown="Practice", role="gp", channel="mesh")
 SENT: tuple[AnyEffect, ...] = (
     Written(identity="letter", at=NOON, key=KEY, run="run", pathway="p", steps=("step",), since=NOON),
-    Addressed(identity="letter", at=NOON, to=TO, awaits=Stage.RECEIVED, within="P5D", chase="1WD"),
-    HandedOver(identity="letter", at=NOON, recipient=TO.name),
+    Addressed(identity="letter", at=NOON, to=PRACTICE, awaits=Stage.RECEIVED, within="P5D", chase="1WD"),
+    HandedOver(identity="letter", at=NOON, recipient=PRACTICE.name),
 )
 
 
 def reported(said: Said) -> Reported:
-    return Reported(identity="letter", at=NOON, recipient=TO.name, report=said.report, happened=said.at)
+    return Reported(identity="letter", at=NOON, recipient=PRACTICE.name, report=said.report, happened=said.at)
 
 
 def test_a_report_about_another_recipient_is_not_this_ones() -> None:
