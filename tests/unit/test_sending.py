@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fhirbridge.channels import Told
+from fhirbridge.channels import Dispatch, Told
 from fhirbridge.core.deliveries import Report, Stage
 from fhirbridge.core.vocabulary import BASE
 from fhirbridge.errors import ChannelRefused, ChannelUnavailable
@@ -447,3 +447,16 @@ async def test_a_channel_that_cannot_be_asked_holds_up_nothing() -> None:
     desk.channel.says_nothing = None
     await desk.after(seconds=1)
     assert (await desk.notice())["status"] == "completed"
+
+
+async def test_nothing_empty_is_ever_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    kept = desk.store.dispatches.to_send
+
+    async def without_words(now: datetime, limit: int) -> list[Dispatch]:
+        return [replace(each, communication={}) for each in await kept(now, limit)]
+
+    monkeypatch.setattr(desk.store.dispatches, "to_send", without_words)
+    await desk.planned()
+    assert desk.channel.tries == []
+    assert "is no longer kept; send it by hand" in (await desk.notice())["statusReason"]["text"]

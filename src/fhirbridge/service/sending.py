@@ -70,6 +70,8 @@ class Sending:
         if not await self._store.dispatches.claim(dispatch.row, now, now + CLAIM):
             return 0
         try:
+            if not dispatch.communication:
+                raise ChannelRefused("what was to be sent is no longer kept; send it by hand, from the record")
             reference, told = await channel.send(dispatch)
         except ChannelRefused as refusal:
             await self._refused(dispatch, refusal)
