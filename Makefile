@@ -3,6 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 UV := .tools/bin/uv
 BIN := .venv/bin
@@ -20,7 +21,7 @@ export UV_COMPILE_BYTECODE := 1
 # Hospital networks often look into TLS: trust what the machine trusts, as pip and curl do there.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help setup demo browser test test-unit test-cases test-integration check format lock bench clean
+.PHONY: help setup demo browser test test-unit test-cases test-faults test-integration check format lock bench clean
 
 help: ## say what each target is for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -51,13 +52,16 @@ $(SANDBOX_STAMP): $(TOOLS_STAMP) requirements/mesh-sandbox.txt
 demo: setup ## play a few weeks of a sample caseload against a sample EPR
 	$(BIN)/fhirbridge demo
 
-test: test-unit test-cases test-integration ## run every test
+test: test-unit test-cases test-faults test-integration ## run every test
 
 test-unit: setup ## run the fast tests: no network, no sleeping
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
 test-cases: setup ## play every case of the casebook
 	$(BIN)/python -m pytest tests/cases -n 2 $(PYTEST_ARGS)
+
+test-faults: setup ## play the fault bench: an EPR and a line on which everything goes wrong
+	$(BIN)/python -m pytest tests/faults -n 2 $(PYTEST_ARGS)
 
 # The console is tried in a real browser. Where there is none and none can be installed, those tests say so and are skipped.
 browser: ## install Chromium, where that takes no more than Debian's package manager and the right to use it
@@ -86,8 +90,8 @@ lock: $(TOOLS_STAMP) ## pin again what pyproject.toml asks for (UPGRADE=--upgrad
 	$(COMPILE) $(UPGRADE) requirements/mesh-sandbox.in --output-file requirements/mesh-sandbox.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in --constraint requirements/all.txt --output-file requirements/build.txt
 
-bench: setup ## measure
-	$(BIN)/python -m bench
+bench: setup ## measure (BENCH_ARGS="faults --seeds 5000" plays the fault bench over so many seeds)
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 clean: ## remove what was made here, the environments too
 	rm -rf .venv .mesh-sandbox .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,4 +1,7 @@
-"""`python -m bench`: what deciding costs, and simulating a caseload against DuckDB that only counts in it."""
+"""`python -m bench`: what deciding costs, and simulating a caseload against DuckDB that only counts in it.
+
+`python -m bench faults` plays the fault bench over as many seeds as wanted.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench import caseload, counting, deciding
+from bench import caseload, counting, deciding, faults
 from fhirbridge.cli import app
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.wiring.policies import calendar_of
@@ -25,6 +28,8 @@ PACK = "rdash-disengagement"
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["faults"]:
+        sys.exit(faults.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--appointments", type=int, default=100_000)
     parser.add_argument("--full", action="store_true", help="1,000,000 appointments of 50,000 patients")

@@ -17,7 +17,7 @@ from fhirbridge.errors import EprConflict, EprRefused, EprUnavailable, NotKnown
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Event, Notification
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Delivery, Outgoing, Receipt, Resource, Subject
+from fhirbridge.ports import Delivery, Outgoing, Receipt, Resource, Subject, Subscribed
 from fhirbridge.service import Service, Site, shown
 from fhirbridge.service.site import said
 from fhirbridge.shipped import folder
@@ -489,3 +489,19 @@ async def test_no_log_line_names_a_patient(stage: Stage, capsys: pytest.CaptureF
     assert "down" in logged
     assert "changed" in logged
     assert "Patient/p1" not in logged
+
+
+async def test_a_notification_that_names_nothing_may_be_about_anything_that_is_subscribed_to(stage: Stage) -> None:
+    await stage.low_risk_patient()
+    await stage.settle()
+    secret = Subscribed(epr="main", criteria="Flag?", reference="Subscription/s", secret="s", since=START)
+    await stage.store.subscribed(secret)
+    flag = await stage.epr.read("Flag/f1")
+    assert flag is not None
+    await stage.epr.update({**flag, "status": "inactive"})
+
+    await stage.service.ingest("main", Notification(look_again=True))
+    await stage.settle()
+
+    known = {fact.source.versioned for fact in (await stage.store.load(PATIENT)).facts}
+    assert "Flag/f1/_history/2" in known

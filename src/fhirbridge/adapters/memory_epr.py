@@ -7,12 +7,12 @@ a double that lets more pass than the real thing hides faults. Rows are delivere
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -78,15 +78,15 @@ class MemoryEpr:
 
     def contents(self) -> list[Resource]:
         """The current version of everything, in the order in which it was first written."""
-        return [copy.deepcopy(versions[-1]) for versions in self._versions.values() if versions and versions[-1]]
+        return [_copied(versions[-1]) for versions in self._versions.values() if versions and versions[-1]]
 
     async def read(self, reference: str) -> Resource | None:
         """The current version of `Type/id`; None when deleted or unknown."""
-        return copy.deepcopy(self._current(reference))
+        return _copied(current) if (current := self._current(reference)) else None
 
     async def history(self, reference: str) -> list[Resource]:
         """Every version of `Type/id`, oldest first, deletions left out."""
-        return [copy.deepcopy(version) for version in self._versions.get(reference, []) if version is not None]
+        return [_copied(version) for version in self._versions.get(reference, []) if version is not None]
 
     async def search(
         self, resource_type: str, parameters: Mapping[str, str | Sequence[str]]
@@ -102,7 +102,7 @@ class MemoryEpr:
         """
         given = [(name, value) for name, of in parameters.items() for value in ([of] if isinstance(of, str) else of)]
         for match in self._matches(resource_type, given):
-            yield copy.deepcopy(match)
+            yield _copied(match)
 
     async def changes(self, resource_type: str, since: datetime) -> AsyncIterator[Event]:
         """Every version of any resource of the type since then, the latest first; deletions as far as they are dated.
@@ -173,7 +173,7 @@ class MemoryEpr:
     async def _alone(self, request: Resource, resource: Resource) -> Resource:
         answer = await self._transact([{"resource": resource, "request": request}])
         reference, _ = entries.answered(answer["entry"][0])
-        return copy.deepcopy(self._versions[reference][-1] or {})
+        return _copied(self._versions[reference][-1] or {})
 
     def _carry_out(self, parts: Sequence[Resource]) -> list[_Outcome]:
         """Creates before updates, as R4 orders them; answers in the order of the entries."""
@@ -221,7 +221,7 @@ class MemoryEpr:
             raise EprRefused(f"{self.name}: {kind}: {', '.join(absent)} missing")
         versions = self._versions.setdefault(reference, [])
         meta = {**resource.get("meta", {}), "versionId": str(len(versions) + 1), "lastUpdated": self._now()}
-        kept = {**copy.deepcopy(resource), "id": identity, "meta": meta}
+        kept = {**_copied(resource), "id": identity, "meta": meta}
         if kind == "Subscription" and kept["status"] == "requested":
             kept["status"] = "active"
         versions.append(kept)
@@ -252,9 +252,14 @@ class MemoryEpr:
                 await self._on_change(event)
 
 
+def _copied(resource: Resource) -> Resource:
+    copied: Resource = orjson.loads(orjson.dumps(resource))
+    return copied
+
+
 def _event(resource: Resource) -> Event:
     version = entries.version_of(resource)
-    return Event(type=resource["resourceType"], id=resource["id"], version=version, resource=copy.deepcopy(resource))
+    return Event(type=resource["resourceType"], id=resource["id"], version=version, resource=_copied(resource))
 
 
 def _response(outcome: _Outcome) -> Resource:

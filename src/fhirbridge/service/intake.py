@@ -48,13 +48,19 @@ async def ingest(store: Store, site: Site, notification: Notification, clock: Cl
             SKIPPED.labels(site.epr.name, event.type).inc()
     if notification.look_again and (not notification.events or notification.kind == "event-notification"):
         of_topic = type_of(notification.topic)
-        kinds = [of_topic] if of_topic in site.mapping.resource_types else sorted(reading.EVENTFUL)
+        kinds = [of_topic] if of_topic in site.mapping.resource_types else await _any_of(store, site)
         looked = await reading.each(kinds, lambda kind: reading.changed_since(site, kind, now - LOOK_BACK))
         events += [event for found in looked for event in found]
     if events:
         await store.accept(site.epr.name, events, now)
         EVENTS.labels(site.epr.name).inc(len(events))
     return len(events)
+
+
+async def _any_of(store: Store, site: Site) -> list[str]:
+    """The types that a notification without any name may be about."""
+    subscribed = {one.type for one in await store.subscriptions(site.epr.name) if one.reference}
+    return sorted(reading.EVENTFUL | (subscribed & site.mapping.resource_types))
 
 
 async def digest(
