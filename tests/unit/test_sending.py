@@ -207,6 +207,7 @@ async def test_staff_who_confirm_it_by_hand_complete_the_communication() -> None
     await desk.settle()
     notice = await desk.notice()
     assert (notice["status"], instant(notice["received"])) == ("completed", START + timedelta(hours=3))
+    assert notice["statusReason"]["text"] == "It has been confirmed after all."
     await desk.after(days=6)
     assert len([each for each in await desk.asked("confirm-received") if "Surgery" in each["description"]]) == 1
 
