@@ -128,7 +128,8 @@ def _pathway(pathway: Pathway, voice: Sentences, cases: list[Case]) -> Iterator[
 def _when(step: Step, voice: Sentences) -> str:
     words = "at once" if isinstance(step.when, str) else said(voice.condition(step.when))
     until = f"until {said(voice.condition(step.until))}" if step.until else ""
-    return "; ".join(part for part in (words, voice.recurrence(step), until) if part)
+    waits = "not while events of the EPR may be missing" if step.towards else ""
+    return "; ".join(part for part in (words, voice.recurrence(step), until, waits) if part)
 
 
 def _act(act: Act, voice: Sentences) -> str:

@@ -105,6 +105,9 @@ class _Publisher:
             phrase = self._voice.condition(step.when)
             action["description"] = sentence(f"Asked for when {said(phrase)}")
             conditions.append(_applicable(step.when, phrase))
+        if step.towards is not None:
+            waits = "It waits while events of the EPR may be missing."
+            action["description"] = f"{action['description']} {waits}" if "description" in action else waits
         if step.until is not None:
             conditions.append(_condition("stop", step.until, self._voice.condition(step.until)))
         if conditions:

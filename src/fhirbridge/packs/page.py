@@ -53,6 +53,8 @@ class StepPage(Struct, frozen=True):
     until: str
     recurrence: str
     stands: bool
+    waits: bool
+    """It leads towards a discharge, and waits while events of the EPR may be missing."""
     things: tuple[Thing, ...]
 
 
@@ -158,6 +160,7 @@ def _step(step: Step, pathway: Pathway, voice: Sentences) -> StepPage:
         until=said(voice.condition(step.until)) if step.until else "",
         recurrence=voice.recurrence(step),
         stands=bool(step.stands),
+        waits=step.towards is not None,
         things=tuple(_thing(act, voice) for act in step.do),
     )
 

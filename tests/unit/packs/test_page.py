@@ -35,6 +35,13 @@ def test_the_page_names_every_step_setting_and_clause(shipped: PackFile) -> None
     assert not re.search(r"\$[a-z]|\{[a-z-]+\}</p>", page)
 
 
+def test_the_page_says_which_steps_wait_while_something_may_be_unknown(shipped: PackFile) -> None:
+    waiting = [step.id for pathway in shipped.pathways for step in pathway.steps if step.towards == "discharge"]
+    page = re.sub(r"\s+", " ", html(describe(shipped)))
+
+    assert page.count("It waits while the service may not know everything") == len(waiting)
+
+
 def test_the_page_fetches_nothing(shipped: PackFile) -> None:
     page = html(describe(shipped))
 
