@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,6 +146,20 @@ async def test_an_older_version_or_the_same_again_changes_nothing(store: Store) 
     await store.keep("epr", [version("3", NOON + 2 * HOUR, status="completed")], [], NOON)
 
     assert await statuses(store) == ["requested", "completed"]
+
+
+async def test_a_delivery_and_a_version_at_the_same_moment_are_laid_one_over_the_other(store: Store) -> None:
+    await deliver(store, create())
+    for number in range(2, 8):
+        at = NOON + number * HOUR
+        theirs = version(str(number), at, owner={"display": f"Bo {number}"})
+        await asyncio.gather(
+            deliver(store, change(description=f"Said {number}"), at=at), store.keep("epr", [theirs], [], at)
+        )
+
+    history = await store.worklist.history(f"Task/{listed_id('epr', 'i')}")
+    assert [one.version for one in history] == list(range(1, 14))
+    assert (history[-1].resource["owner"], history[-1].current) == ({"display": "Bo 7"}, True)
 
 
 async def test_what_the_epr_erased_is_marked_as_an_error(store: Store) -> None:

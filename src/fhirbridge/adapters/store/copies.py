@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fhirbridge.adapters.store import outbox, tables
@@ -45,6 +45,7 @@ async def delivered(connection: AsyncConnection, receipts: Sequence[Receipt], no
         places[subject][outgoing.identity] = receipt.reference
     native = [(subject, outgoing) for subject, receipt, outgoing in told if stands_there(subject, outgoing, receipt)]
     ids = {(s.epr, one) for s, outgoing in native for one in (outgoing.identity, write_code(outgoing.provenance))}
+    await _lock(connection, {subject for subject, _ in native})
     current = await _current(connection, ids)
     for subject, outgoing in native:
         before = current.get(listed_id(subject.epr, outgoing.identity))
@@ -92,6 +93,7 @@ async def heard(connection: AsyncConnection, epr: str, versions: Sequence[Versio
     own = [(version, identity) for version in versions if (identity := own_identity(version))]
     if not own:
         return
+    await _lock(connection, {Subject(epr, version.fact.patient) for version, _ in own})
     current = await _current(connection, {(epr, identity) for _, identity in own})
     for version, identity in sorted(own, key=lambda one: one[0].fact.known):
         fact, name = version.fact, listed_id(epr, identity)
@@ -111,6 +113,15 @@ def own_identity(version: Version) -> str:
     """The identity of the thing of the service's that this version tells of; "" where it is none."""
     fact = version.fact
     return (fact.obligation or "") if isinstance(fact, Task | Message | Plan | OwnFlag) else ""
+
+
+async def _lock(connection: AsyncConnection, about: Collection[Subject]) -> None:
+    """Have what else is done for these patients wait: a copy is read here, and written on top of what was read."""
+    named = sorted((subject.epr, subject.patient) for subject in about)
+    of = tables.subjects
+    for start in range(0, len(named), _BATCH):
+        mine = tuple_(of.c.epr, of.c.patient).in_(named[start : start + _BATCH])
+        await connection.execute(select(of.c.patient).where(mine).order_by(of.c.epr, of.c.patient).with_for_update())
 
 
 async def _current(connection: AsyncConnection, things: Collection[tuple[str, str]]) -> dict[str, Current]:
