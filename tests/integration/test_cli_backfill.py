@@ -146,17 +146,13 @@ def test_a_flaw_is_named_and_what_came_before_it_is_loaded(desk: Desk) -> None:
     assert len(desk.facts()) == 1
 
 
-def test_without_saying_what_of_the_past_counts_nothing_is_loaded(desk: Desk) -> None:
-    del desk.settings["follow_from"]
+def test_without_saying_what_of_the_past_counts_the_command_says_that_all_does(desk: Desk) -> None:
     file = desk.write("record.ndjson", appointment("a1"))
-    refused = desk.run(file)
-    assert refused.returncode == 2
-    assert "follow_from" in refused.stderr
-    assert "--whole-past" in refused.stderr
-    assert not (desk.folder / "store.db").exists()
-
-    assert desk.run(file, "--whole-past").returncode == 0
-    assert len(desk.facts()) == 1
+    assert "follow_from" not in desk.run(file).stderr
+    del desk.settings["follow_from"]
+    loaded = desk.run(file)
+    assert loaded.returncode == 0
+    assert "follow_from is not set" in loaded.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import typer
 
 from fhirbridge.cli.output import progress, say
 from fhirbridge.cli.serve import configure_log
-from fhirbridge.errors import ConfigurationError, SenderError
+from fhirbridge.errors import SenderError
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.r4 import Resource
@@ -33,9 +33,11 @@ _DAY = ["%Y-%m-%d"]
 
 
 def backfill(
-    epr: Annotated[str, typer.Option(metavar="NAME", help="The EPR, as the settings call it.")],
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE", help="NDJSON, a Bundle, or a folder of them. None: search.")
+    ] = None,
+    epr: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The EPR, as the settings call it; needless for the only one.")
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
     first: Annotated[
@@ -49,9 +51,6 @@ def backfill(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what is found as NDJSON, for `simulate`; load nothing.")
     ] = None,
-    whole_past: Annotated[
-        bool, typer.Option("--whole-past", help="Have everything count, however long ago it happened.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="What it came to as JSON, for machines.")] = False,
 ) -> None:
     """Load the record that was there before the service.
@@ -59,18 +58,27 @@ def backfill(
     From searches, or from files. Safe to stop, and to repeat: what is known already stays as it is.
     """
     settings = read_settings(config)
-    if epr not in settings.eprs:
-        raise SenderError(unknown(epr, settings.eprs, "EPR of the settings"), place="--epr")
+    name = _epr(settings, epr)
     if files and (first or last or out):
         raise typer.BadParameter("--from, --to and --out are for searching; leave them out, or FILE")
-    if settings.follow_from is None and not whole_past and out is None:
-        raise ConfigurationError(
-            "is not set, so what is loaded would be acted on however long ago it happened; set it to when the service "
-            "takes over, or pass --whole-past",
-            place="follow_from",
+    if settings.follow_from is None and out is None:
+        say(
+            "follow_from is not set: all that is loaded counts, however long ago it was. Set it to when the service "
+            "takes over, to leave alone what was over by then."
         )
     configure_log("error")
-    asyncio.run(_backfill(settings, epr, files or [], _stretch(settings, first, last), out, as_json))
+    asyncio.run(_backfill(settings, name, files or [], _stretch(settings, first, last), out, as_json))
+
+
+def _epr(settings: Settings, named: str | None) -> str:
+    if named is None and len(settings.eprs) == 1:
+        return next(iter(settings.eprs))
+    if named is None:
+        known = ", ".join(sorted(settings.eprs)) or "none is configured"
+        raise SenderError(f"is needed to say which EPR: {known}", place="--epr")
+    if named not in settings.eprs:
+        raise SenderError(unknown(named, settings.eprs, "EPR of the settings"), place="--epr")
+    return named
 
 
 def _stretch(settings: Settings, first: datetime | None, last: datetime | None) -> tuple[date, date]:
