@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec import structs
+
 from fhirbridge.core.vocabulary import BASE
+from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Resource
-from tests.unit.test_service import START, Stage, appointment
+from fhirbridge.service.migrating import Which, migration
+from tests.unit.test_service import CALENDAR, PACK, PATIENT, START, Stage, appointment
 
 SURVIVOR = {"resourceType": "Patient", "id": "p2", "active": True, "birthDate": "1980-01-01"}
 OTHERWISE = {"resourceType": "Patient", "id": "p1", "birthDate": "1980-01-01"}
@@ -133,3 +137,14 @@ async def test_when_the_patient_has_died_the_gp_and_the_team_are_told_once() -> 
 
     assert await tasks(stage, "Patient/p1") == [("cancelled", "deceased")]
     assert await told(stage, "Patient/p1") == [("care-change-notice", "gp"), ("care-change-notice", "team-manager")]
+
+
+async def test_the_runs_of_a_replaced_record_are_not_moved_to_another_edition() -> None:
+    stage = await outreach()
+    packs = (load_pack(PACK.name, calendar=CALENDAR, overrides={"opens": 8}),)
+    elsewhere = structs.replace(stage.site, packs=packs)
+    known = await stage.store.load(PATIENT)
+    replaced = structs.replace(known, replaced_by="Patient/p2")
+
+    assert migration(elsewhere, known, Which(PACK.name), stage.clock.now()) is not None
+    assert migration(elsewhere, replaced, Which(PACK.name), stage.clock.now()) is None

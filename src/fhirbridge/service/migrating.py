@@ -63,12 +63,14 @@ class Migration(Struct, frozen=True, kw_only=True):
 
 
 def migration(site: Policies, known: Known, which: Which, now: datetime) -> Migration | None:
-    """What it would come to; None where there is nothing to move. Pure.
+    """What it would come to; None where there is nothing to move, or the record has been replaced. Pure.
 
     Raises:
         ConfigurationError: another run is on a version of its pack that is nowhere to be found.
         Defect: a decision does not come to an end.
     """
+    if known.replaced_by is not None:
+        return None
     record = Record.of(known.facts)
     present = in_force(site, record)
     if not _to_move(known.effects, which, present, record, now):
