@@ -24,19 +24,19 @@ LATER = timedelta(days=3650)
 
 
 class Outcome(Struct, frozen=True):
-    """What a run came to: the live set at the end of each round, and everything that does not hold."""
+    """What a run came to: the live sets of each round, some time before its end and at its end, and what is wrong."""
 
-    live: tuple[tuple[Seen, ...], ...]
+    live: tuple[tuple[Sequence[Seen], Sequence[Seen]], ...]
     findings: tuple[str, ...]
 
 
 async def audited(run: Run) -> Outcome:
     """Play the run and look at it at the end of each round."""
-    live: list[tuple[Seen, ...]] = []
+    live: list[tuple[Sequence[Seen], Sequence[Seen]]] = []
     findings: list[str] = []
 
-    async def look(number: int, run: Run) -> None:
-        live.append(tuple(await run.seen()))
+    async def look(number: int, before: Sequence[Seen]) -> None:
+        live.append((before, await run.seen()))
         findings.extend(f"round {number}: {found}" for found in await _findings(run))
 
     await run.play(look)
@@ -44,13 +44,26 @@ async def audited(run: Run) -> Outcome:
 
 
 def differences(faulted: Outcome, clean: Outcome) -> list[str]:
-    """In what the first round that differs, differs."""
-    for number, (one, other) in enumerate(zip(faulted.live, clean.live, strict=True)):
-        if one != other:
-            extra = [f"round {number}: stands only after faults: {seen}" for seen in one if seen not in other]
-            lacking = [f"round {number}: stands only without faults: {seen}" for seen in other if seen not in one]
-            return [*extra, *lacking]
+    """In what the first round that differs, differs.
+
+    A letter that went out late moves what is counted from it: what differs at the end of a round alone is such a
+    deadline, about to be reached by the one run and just reached by the other. From there on the histories differ, for
+    staff answer what they find.
+    """
+    for number, ((before, end), (clean_before, clean_end)) in enumerate(zip(faulted.live, clean.live, strict=True)):
+        if end == clean_end:
+            continue
+        extra = [one for one in _only(end, clean_end) if one in _only(before, clean_before)]
+        lacking = [one for one in _only(clean_end, end) if one in _only(clean_before, before)]
+        return [
+            *(f"round {number}: stands only after faults: {one}" for one in extra),
+            *(f"round {number}: stands only without faults: {one}" for one in lacking),
+        ]
     return []
+
+
+def _only(one: Sequence[Seen], other: Sequence[Seen]) -> list[Seen]:
+    return [seen for seen in one if seen not in other]
 
 
 async def _findings(run: Run) -> list[str]:

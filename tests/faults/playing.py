@@ -7,7 +7,7 @@ next round. At the end of each round the record is looked at: `Seen`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -34,6 +34,7 @@ from tests.faults.weather import Weather
 from tests.faults.wire import Wire
 
 TICK = timedelta(minutes=10)
+LATER = timedelta(hours=3)
 SHORT = timedelta(hours=3)
 """In a longer window the service is looked after less often."""
 POLL = timedelta(hours=12)
@@ -73,12 +74,17 @@ class Run:
         self._stores: list[MortalStore] = []
         self._start()
 
-    async def play(self, look: Callable[[int, Run], Awaitable[None]]) -> None:
-        """Play the whole history; `look` is called at the end of each round, when all has come to rest."""
+    async def play(self, look: Callable[[int, Sequence[Seen]], Awaitable[None]]) -> None:
+        """Play the whole history; `look` is called at the end of each round, when all has come to rest.
+
+        It is given the number of the round, and what stood some time before: as long as what was learnt late may be
+        behind with what is counted from a letter.
+        """
         await self._subscribe()
         for move in self.scenario.setting_up:
             await self._do(move)
         await self._rest(self.scenario.rounds[0].answers, since=BEFORE)
+        late = LATER
         ends = [one.answers for one in self.scenario.rounds[1:]] + [self.scenario.ends]
         for one, until in zip(self.scenario.rounds, ends, strict=True):
             await self._answers(one)
@@ -86,8 +92,11 @@ class Run:
                 await self._window([], one.answers + timedelta(hours=1))
                 await self._rest(one.begins, since=one.answers)
             await self._window(list(one.moves), one.ends)
-            await self._rest(until, since=one.answers)
-            await look(one.number, self)
+            late = max(late, one.ends - one.begins + LATER)
+            await self._rest(until - late, since=one.answers)
+            before = await self.seen()
+            await self._pass(until)
+            await look(one.number, before)
         for store in self._stores:
             for lease in store.abandoned:
                 await lease.__aexit__(None, None, None)
@@ -127,8 +136,8 @@ class Run:
                 await self._read_again(self.clock.time - OVERLAP)
             upcoming = moves[0].at if moves else ends
             tick = TICK if ends - begins <= SHORT else 3 * TICK
-            step = tick if self.weather.kinds else max(upcoming - self.clock.time, TICK)
-            self.clock.time = min(self.clock.time + step, ends)
+            # The record changes at the same instants in every run.
+            self.clock.time = min(upcoming, self.clock.time + tick) if self.weather.kinds else upcoming
         self.weather.clears()
 
     async def _answers(self, one: Round) -> None:
@@ -161,6 +170,10 @@ class Run:
             await self._live()
             self.clock.time += timedelta(minutes=20)
         await self._read_again(since - OVERLAP)
+        await self._pass(until)
+
+    async def _pass(self, until: datetime) -> None:
+        """Time goes by."""
         while self.clock.time < until:
             await self._live()
             due = await self.store.next_due()
