@@ -65,8 +65,10 @@ test-faults: setup ## play the fault bench: an EPR and a line on which everythin
 
 # The console is tried in a real browser. Where there is none and none can be installed, those tests say so and are skipped.
 browser: ## install Chromium, where that takes no more than Debian's package manager and the right to use it
-	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || echo "no Chromium here"
+	@for one in chromium chromium-browser google-chrome; do command -v $$one >/dev/null && exit 0; done; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+			&& apt-get install -y -qq --no-install-recommends chromium >/dev/null; then exit 0; fi; \
+		echo "There is no Chromium here: the console is not tried in a browser."
 
 test-integration: setup browser $(SANDBOX_STAMP) ## run the tests that start real servers on loopback
 	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)

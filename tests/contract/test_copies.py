@@ -75,11 +75,15 @@ def provenance(identity: str, write: str) -> Resource:
 
 async def deliver(store: Store, *outgoing: Outgoing, reference: str = "Task/{}", at: datetime = NOON) -> None:
     """Decide these rows, and record that the EPR took them."""
+    await store.delivered(await receipts(store, *outgoing, reference=reference, at=at), at)
+
+
+async def receipts(store: Store, *outgoing: Outgoing, reference: str = "Task/{}", at: datetime = NOON) -> list[Receipt]:
+    """Decide these rows; what the EPR answers to them."""
     known = await store.load(ANN)
     await store.commit(ANN, effects=(), outgoing=outgoing, wakes_at=None, decided_at=at, revision=known.revision)
     rows = await store.undelivered(at, 100)
-    receipts = [Receipt(row=row.row, reference=reference.format(f"epr-{row.outgoing.identity}")) for row in rows]
-    await store.delivered(receipts, at)
+    return [Receipt(row=row.row, reference=reference.format(f"epr-{row.outgoing.identity}")) for row in rows]
 
 
 def version(number: str, known: datetime, *, erased: bool = False, **elements: Any) -> Version:
@@ -153,9 +157,8 @@ async def test_a_delivery_and_a_version_at_the_same_moment_are_laid_one_over_the
     for number in range(2, 8):
         at = NOON + number * HOUR
         theirs = version(str(number), at, owner={"display": f"Bo {number}"})
-        await asyncio.gather(
-            deliver(store, change(description=f"Said {number}"), at=at), store.keep("epr", [theirs], [], at)
-        )
+        ours = await receipts(store, change(description=f"Said {number}"), at=at)
+        await asyncio.gather(store.delivered(ours, at), store.keep("epr", [theirs], [], at))
 
     history = await store.worklist.history(f"Task/{listed_id('epr', 'i')}")
     assert [one.version for one in history] == list(range(1, 14))
