@@ -15,9 +15,11 @@ import respx
 from fhirbridge import __version__
 from fhirbridge.adapters.auth import BearerToken
 from fhirbridge.adapters.epr import FhirEpr
+from fhirbridge.adapters.epr.entries import answered
 from fhirbridge.errors import EprConflict, EprError, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.fhir.canonical import OBLIGATION, WRITE
 from fhirbridge.ports import Delivery, Event, Outgoing, Resource, Subject
+from fhirbridge.service import said
 
 BASE = "https://epr.example/fhir"
 OUTCOME = {
@@ -362,3 +364,64 @@ async def test_an_answer_that_leaves_entries_out_is_an_error(epr: FhirEpr) -> No
     respx.post(BASE).respond(json=answers("Task/1"))
     with pytest.raises(EprError, match="2 entries sent, 1 answered"):
         await epr.deliver(rows(2), {})
+
+
+REASON = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "error", "code": "business-rule", "diagnostics": "Amina Okafor has no such team"}],
+}
+
+
+@respx.mock
+async def test_a_conflict_about_something_new_is_a_refusal_with_its_outcome(epr: FhirEpr) -> None:
+    offers(None)
+    respx.post(BASE).respond(409, json=REASON)
+    respx.get(f"{BASE}/Task").respond(json={"resourceType": "Bundle"})
+    (receipt,) = await epr.deliver(rows(1), {})
+    assert "no such team" in receipt.refused
+    assert receipt.outcome == REASON
+
+
+@pytest.mark.parametrize(("attempts", "given_up"), [(0, False), (2, False), (3, True)])
+@respx.mock
+async def test_a_conflict_about_a_change_is_one_with_somebody_until_it_was_tried_often(
+    epr: FhirEpr, attempts: int, given_up: bool
+) -> None:
+    offers(None)
+    task = {"resourceType": "Task", "id": "1", "meta": {"versionId": "3"}, "status": "requested"}
+    respx.get(f"{BASE}/Task/1").respond(json=task)
+    put = respx.post(BASE).respond(409, json=REASON)
+    outgoing = Outgoing(identity="i0", type="Task", verb="change", resource={"status": "cancelled"}, provenance={})
+    row = Delivery(row=1, subject=Subject("trust", "Patient/p"), outgoing=outgoing, attempts=attempts)
+    if given_up:
+        (receipt,) = await epr.deliver([row], {"i0": "Task/1"})
+        assert receipt.outcome == REASON
+    else:
+        with pytest.raises(EprConflict):
+            await epr.deliver([row], {"i0": "Task/1"})
+    sent = orjson.loads(put.calls.last.request.content)["entry"][0]["request"]
+    assert sent == {"method": "PUT", "url": "Task/1", "ifMatch": 'W/"3"'}
+
+
+@pytest.mark.parametrize("status", [400, 409, 422, 500])
+@respx.mock
+async def test_no_log_says_what_an_epr_said(epr: FhirEpr, status: int) -> None:
+    respx.get(f"{BASE}/Task/1").respond(status, json=REASON)
+    with pytest.raises(EprError) as raised:
+        await epr.read("Task/1")
+    assert "Amina Okafor" in str(raised.value)
+    assert "Okafor" not in said(raised.value)
+    assert str(status) in said(raised.value)
+
+
+@respx.mock
+async def test_one_interaction_carries_its_conditions_and_says_where_it_went(epr: FhirEpr) -> None:
+    post = respx.post(f"{BASE}/Task").respond(201, headers={"Location": f"{BASE}/Task/9/_history/1"})
+    put = respx.put(f"{BASE}/Task/9").respond(200, headers={"ETag": 'W/"2"'})
+    create = {"method": "POST", "url": "Task", "ifNoneExist": "identifier=a|b"}
+    created = await epr.interact({"resource": {"resourceType": "Task"}, "request": create})
+    change = {"method": "PUT", "url": "Task/9", "ifMatch": 'W/"1"'}
+    changed = await epr.interact({"resource": {"resourceType": "Task", "id": "9"}, "request": change})
+    assert (answered(created), answered(changed)) == (("Task/9", "1"), ("Task/9", "2"))
+    assert post.calls.last.request.headers["If-None-Exist"] == "identifier=a|b"
+    assert put.calls.last.request.headers["If-Match"] == 'W/"1"'
