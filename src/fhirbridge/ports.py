@@ -588,7 +588,7 @@ class Kept(Protocol):
         ...
 
     async def unknown(self, epr: str, versions: Sequence[Version]) -> list[Version]:
-        """Those of these versions that are not kept, each once; of those without an id, those that say something new."""
+        """Those of these versions that are not kept, each once; without an id, those that say something new."""
         ...
 
     async def patients(self, epr: str, *, after: str, limit: int) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from fhirbridge.core import authoring, policy
+from fhirbridge.core import authored_conditions, authoring, policy
 from fhirbridge.core.calendar import Calendar, Elapsed, LocalPeriod, WorkingDays, span
 from fhirbridge.core.conditions.compiling import ConditionCompiler, SettingValue, mentions_contact, several
 from fhirbridge.core.effects import Kind
@@ -203,7 +203,7 @@ class _Compiler:
             )
 
 
-def _needs(starts: authoring.When | str) -> str | None:
+def _needs(starts: authored_conditions.When | str) -> str | None:
     if isinstance(starts, str):
         return None
     if starts.missed is not None or starts.risk_when_missed or starts.signal_when_missed:

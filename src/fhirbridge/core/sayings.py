@@ -1,7 +1,7 @@
 """How each kind of condition is said in English, and how its contrary is said.
 
-One entry of `SAYINGS` for each field of `authoring.When`; a condition that has none is told by its name and what it is
-set to.
+One entry of `SAYINGS` for each field of `authored_conditions.When`; a condition that has none is told by its name and
+what it is set to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fhirbridge.core import authoring
+from fhirbridge.core import authored_conditions
 from fhirbridge.core.codes import in_words
 from fhirbridge.core.wording import listed, quoted, several, signals
 
@@ -50,7 +50,7 @@ def saying(voice: Voice, name: str, value: Any) -> Both:
 # --- conditions that are said in their own way -------------------------------------------------------
 
 
-def _missed(voice: Voice, value: authoring.Missed) -> Both:
+def _missed(voice: Voice, value: authored_conditions.Missed) -> Both:
     number = voice.number(value.consecutive)
     if number == "one":
         return "an appointment is missed", "no appointment is missed"
@@ -58,7 +58,7 @@ def _missed(voice: Voice, value: authoring.Missed) -> Both:
     return row, f"fewer than {row}"
 
 
-def _outcome(voice: Voice, value: authoring.OutcomeOf) -> Both:
+def _outcome(voice: Voice, value: authored_conditions.OutcomeOf) -> Both:
     ends = [_ENDS[word] for word in several(value.is_) if word in _ENDS]
     came_to = [quoted(word) for word in several(value.is_) if word not in _ENDS]
     positive = listed([*ends, *([f"came to {listed(came_to, 'or')}"] if came_to else [])], "or")
@@ -74,13 +74,13 @@ def _reached(voice: Voice, value: tuple[str, ...] | str) -> Both:
     return f"{of} came due", f"{of} has not come due"
 
 
-def _sent(voice: Voice, value: authoring.SentFor) -> Both:
+def _sent(voice: Voice, value: authored_conditions.SentFor) -> Both:
     of = "it" if voice.brief else voice.step(value.of)
     ago = "" if value.ago == "PT0H" else f" {voice.period(value.ago)} ago, without contact since"
     return f"{of} was sent{ago}", f"{of} was not sent{ago}"
 
 
-def _passed(voice: Voice, value: authoring.Passed) -> Both:
+def _passed(voice: Voice, value: authored_conditions.Passed) -> Both:
     named = f"{'it' if voice.brief else voice.step(value.of)} came due" if value.of else "the missed appointment"
     of = f" since {named}"
     time = voice.period(value.time)
@@ -88,7 +88,7 @@ def _passed(voice: Voice, value: authoring.Passed) -> Both:
     return f"{time} {have} passed{of} without contact", f"less than {time} {have} passed{of}"
 
 
-def _contact(_: Voice, value: authoring.Contact) -> Both:
+def _contact(_: Voice, value: authored_conditions.Contact) -> Both:
     attends = (" or attends", " nor attends") if value.or_attended else ("", "")
     how = f" with the outcome {quoted(value.outcome)}" if value.outcome else ""
     if value.without:
@@ -114,19 +114,19 @@ def _lapsed(voice: Voice, value: int | str) -> Both:
     return words, f"it has not come to it that {words}"
 
 
-def _of_last(voice: Voice, value: authoring.OfLast) -> Both:
+def _of_last(voice: Voice, value: authored_conditions.OfLast) -> Both:
     last = f"of the last {voice.number(value.of)} appointments were missed"
     count = voice.number(value.count)
     return f"{count} {last}", f"fewer than {count} {last}"
 
 
-def _attendance(voice: Voice, value: authoring.Attendance) -> Both:
+def _attendance(voice: Voice, value: authored_conditions.Attendance) -> Both:
     over = f"of the last {voice.number(value.of)} appointments"
     below = f"{voice.number(value.below)} percent"
     return f"fewer than {below} {over} were attended", f"at least {below} {over} were attended, or too few are known"
 
 
-def _check_ins(voice: Voice, value: authoring.CheckIns) -> Both:
+def _check_ins(voice: Voice, value: authored_conditions.CheckIns) -> Both:
     words = f"{voice.number(value.count)} check-in messages, each {voice.period(value.spaced)} after the one before"
     silence = f"for {voice.period(value.time)} since the first of them"
     return (
@@ -162,7 +162,7 @@ def _period(positive: str, negative: str) -> Callable[[Voice, str], Both]:
     return lambda voice, value: (positive.format(voice.period(value)), negative.format(voice.period(value)))
 
 
-def _idle(voice: Voice, value: authoring.Idle) -> Both:
+def _idle(voice: Voice, value: authored_conditions.Idle) -> Both:
     time = voice.period(value.time)
     done = f", nor the task {quoted(value.or_done)} done" if value.or_done else ""
     happened = f"something was attended or booked within the last {time}"

@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
 from fhirbridge.core.calendar import spoken
 from fhirbridge.core.codes import in_words
 from fhirbridge.core.sayings import saying

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
 from fhirbridge.core.calendar import Elapsed, LocalPeriod, Span, span
 from fhirbridge.core.codes import display
 from fhirbridge.core.sentences import Phrase, Sentences, said

@@ -15,7 +15,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
 from fhirbridge.core.codes import display, in_words
 from fhirbridge.core.sentences import Sentences, atoms, children, said
 from fhirbridge.core.wording import listed, several

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Step, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
 from fhirbridge.core.sentences import atoms
 from fhirbridge.core.wording import several
 

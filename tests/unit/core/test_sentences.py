@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
-from fhirbridge.core.authoring import Act, PackFile, Pathway, Setting, SourceDocument, Step, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import Act, PackFile, Pathway, Setting, SourceDocument, Step
 from fhirbridge.core.codes import ACTIONS, ROLES, display
 from fhirbridge.core.sayings import SAYINGS
 from fhirbridge.core.sentences import Joined, Sentences, said

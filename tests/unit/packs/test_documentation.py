@@ -10,7 +10,8 @@ import pytest
 import yaml
 from msgspec.structs import fields
 
-from fhirbridge.core.authoring import PackFile, Pathway, When
+from fhirbridge.core.authored_conditions import When
+from fhirbridge.core.authoring import PackFile, Pathway
 from fhirbridge.core.calendar import Calendar, span
 from fhirbridge.core.compiling import compile_pack
 from fhirbridge.core.sentences import Sentences, said

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fhirbridge.core import authoring
+from fhirbridge.core import authored_conditions
 from fhirbridge.core.calendar import Span, span
 from fhirbridge.core.conditions.attendance import Booked, FirstBooked, InReceipt, Missed
 from fhirbridge.core.conditions.circumstances import (
@@ -76,18 +76,18 @@ class ConditionCompiler:
         self.pathways: dict[str, str] = {}
         self.place = pack
 
-    def condition(self, when: authoring.When) -> Condition:
+    def condition(self, when: authored_conditions.When) -> Condition:
         """The condition, ready to be asked."""
         parts = tuple(self._parts(when))
         if not parts:
             raise self.wrong("a condition is empty; say what must hold, or write 'when: start'")
         return parts[0] if len(parts) == 1 else All(parts)
 
-    def start(self, starts: authoring.When | str) -> Condition:
+    def start(self, starts: authored_conditions.When | str) -> Condition:
         """What starts a pathway; `always` where its anchor is reason enough."""
         return Always() if isinstance(starts, str) else self.condition(starts)
 
-    def _parts(self, when: authoring.When) -> Iterable[Condition]:
+    def _parts(self, when: authored_conditions.When) -> Iterable[Condition]:
         yield from self._about_patient(when)
         yield from self._about_progress(when)
         yield from self._about_attendance(when)
@@ -99,7 +99,7 @@ class ConditionCompiler:
         if when.not_ is not None:
             yield Not(self.condition(when.not_))
 
-    def _about_patient(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_patient(self, when: authored_conditions.When) -> Iterable[Condition]:
         if when.missed is not None:
             yield Missed(self.number(when.missed.consecutive))
         if when.in_receipt is not None:
@@ -119,7 +119,7 @@ class ConditionCompiler:
         if when.episode:
             yield EpisodeIs(self.codes(when.episode, EPISODE_STATES, "episode status"))
 
-    def _about_risk(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_risk(self, when: authored_conditions.When) -> Iterable[Condition]:
         if when.risk:
             yield RiskIs(self.codes(when.risk, RISK_STATES, "risk"))
         if when.risk_when_missed:
@@ -131,7 +131,7 @@ class ConditionCompiler:
         if when.signal_when_missed:
             yield SignalWhenMissed(self.codes(when.signal_when_missed, SIGNALS, "signal"))
 
-    def _about_progress(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_progress(self, when: authored_conditions.When) -> Iterable[Condition]:
         if when.outcome is not None:
             wanted = self.codes(when.outcome.is_, OUTCOMES | PROGRESS_WORDS, "outcome")
             of = tuple(self._step(step) for step in several(when.outcome.of))
@@ -153,7 +153,7 @@ class ConditionCompiler:
             yield _either(FirstBooked(), when.first_booked)
         yield from self._about_runs(when)
 
-    def _about_runs(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_runs(self, when: authored_conditions.When) -> Iterable[Condition]:
         if when.running:
             named = tuple(self._pathway(p) for p in several(when.running))
             yield Running(named, tuple(self.pathways[p] for p in named))
@@ -164,7 +164,7 @@ class ConditionCompiler:
         if when.overdue is not None:
             yield _either(TaskOverdue(), when.overdue)
 
-    def _about_attendance(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_attendance(self, when: authored_conditions.When) -> Iterable[Condition]:
         if when.lapsed is not None:
             yield LapsesInRow(self.number(when.lapsed))
         if when.lapsed_unbooked is not None:
@@ -192,7 +192,7 @@ class ConditionCompiler:
         if when.message_from is not None:
             yield MessageFromGp()
 
-    def _about_endings(self, when: authoring.When) -> Iterable[Condition]:
+    def _about_endings(self, when: authored_conditions.When) -> Iterable[Condition]:
         for given, condition in (
             (when.discharge_planned, DischargePlanned()),
             (when.discharged, Discharged()),
@@ -275,7 +275,7 @@ def _either(condition: Condition, wanted: bool) -> Condition:
     return condition if wanted else Not(condition)
 
 
-def mentions_contact(when: authoring.When) -> bool:
+def mentions_contact(when: authored_conditions.When) -> bool:
     """Whether the condition is about how the run ended, so that the ending itself calls for the step."""
     nested = (*when.all, *when.any)
     return when.contact is not None or any(mentions_contact(part) for part in nested)

@@ -24,7 +24,7 @@ PROGRESS_WORDS = frozenset({FAILED, FAILED_ON_RECORD, FINISHED, DONE})
 
 
 class OutcomeIs(Struct, frozen=True):
-    """A Task of one of the steps came to one of these ends; see `authoring.OutcomeOf`."""
+    """A Task of one of the steps came to one of these ends; see `authored_conditions.OutcomeOf`."""
 
     steps: tuple[str, ...]
     wanted: frozenset[str]
