@@ -190,7 +190,8 @@ class Run:
         asked = False
         try:
             for _ in range(MOST_TURNS):
-                brought = await self.wire.bring(self._ingest)
+                if brought := await self.wire.bring(self._ingest):
+                    self.process.strike("acknowledged", 0.1)
                 if not asked:
                     asked = True
                     await self.feeding.ask()

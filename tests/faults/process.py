@@ -29,13 +29,13 @@ class Process:
         self.dead = False
         self._weather = weather
 
-    def strike(self, name: str) -> None:
+    def strike(self, name: str, chance: float = CHANCE) -> None:
         """The process may die here, and does nothing more once it has.
 
         Raises:
             Killed: it is dead.
         """
-        self.dead = self.dead or self._weather.strikes(Fault.CRASH, name, CHANCE)
+        self.dead = self.dead or self._weather.strikes(Fault.CRASH, name, chance)
         if self.dead:
             raise Killed(name)
 
