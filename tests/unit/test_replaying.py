@@ -53,11 +53,25 @@ async def test_what_is_created_is_rendered_anew(stage: Stage) -> None:
 async def test_what_has_been_withdrawn_since_comes_to_life_only_to_be_withdrawn(stage: Stage) -> None:
     stage.clock.time += timedelta(hours=2)
     await stage.enter(appointment("a2", "fulfilled", START - timedelta(hours=1)))
-    await stage.settle()
+    for _ in range(12):
+        # What is not there may be shown later: a change to it is tried for a while.
+        await stage.settle()
+        stage.clock.time += timedelta(minutes=10)
     first, second = await dead_letters(stage.store)
     assert (first.outgoing.verb, second.outgoing.verb) == ("create", "change")
     became = await replay(stage.store, {"main": stage.site}, [first], stage.clock)
     assert [one.became for one in became] == ["delivered", "delivered"]
+    (task,) = await stage.tasks()
+    assert task["status"] == "cancelled"
+
+
+async def test_a_change_that_still_waits_follows_what_is_replayed(stage: Stage) -> None:
+    stage.clock.time += timedelta(hours=2)
+    await stage.enter(appointment("a2", "fulfilled", START - timedelta(hours=1)))
+    await stage.settle()
+    await replay(stage.store, {"main": stage.site}, await dead_letters(stage.store), stage.clock)
+    stage.clock.time += timedelta(minutes=10)
+    await stage.settle()
     (task,) = await stage.tasks()
     assert task["status"] == "cancelled"
 
