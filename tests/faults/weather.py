@@ -45,6 +45,9 @@ class Weather:
         self.feed = Feed.of_seed(dice.seed)
         self.singly = dice.seed % 4 == 1
         spared = {Fault.DROPPED} if self.feed is Feed.RELIED_ON else set()
+        if self.feed is Feed.RELIED_ON and Fault.STALE in kinds:
+            # Told of an earlier version and shown that same version, nobody could know of the later one.
+            spared |= {Fault.OUTDATED}
         # Written without its Provenance in the same transaction, a thing is known by its identifier alone.
         spared |= {Fault.FORGETFUL_RULE} if self.singly else set()
         self.kinds = kinds - spared

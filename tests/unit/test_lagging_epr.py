@@ -187,6 +187,21 @@ async def test_a_history_that_lacks_what_is_current_may_lack_more(stage: Stage) 
     assert await stage.known() == ["1", "2", "3"]
 
 
+async def test_of_several_hints_the_one_at_the_oldest_version_counts_too(stage: Stage) -> None:
+    await stage.tell(await stage.enter("booked"))
+    late = await stage.enter("noshow")
+    last = await stage.enter("fulfilled")
+    stage.epr.history_shows["Appointment/a1"] = 0
+    stage.clock.time += CATCHES_UP
+    await stage.tell(last)
+    await stage.later(CATCHES_UP)
+    assert await stage.known() == ["1", "3"]
+
+    stage.epr.history_shows.clear()
+    await stage.tell(late, last)
+    assert await stage.known() == ["1", "2", "3"]
+
+
 async def test_an_event_of_a_version_that_was_passed_over_fetches_it(stage: Stage) -> None:
     await stage.tell(await stage.enter("booked"))
     late = await stage.enter("noshow")

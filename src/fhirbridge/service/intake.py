@@ -111,18 +111,23 @@ async def _digest_for(
 
 
 def _telling(site: Site, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Those that have to be followed up: each asks for every version, so the hint at the newest does for a resource.
+    """Those that have to be followed up: of a resource the hints at its newest version, and at its oldest.
 
-    A payload that is believed stands for itself.
+    Each asks for the current version; the newest says whether that is all, the oldest what may have been passed over. A
+    payload that is believed stands for itself.
     """
     if site.trust_payload:
         return list(arrivals)
-    newest: dict[str, Arrival] = {}
+    of: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
-        so_far = newest.get(_reference(arrival))
-        if so_far is None or _age(arrival) >= _age(so_far):
-            newest[_reference(arrival)] = arrival
-    return list(newest.values())
+        of.setdefault(_reference(arrival), []).append(arrival)
+    telling = []
+    for several in of.values():
+        ordered = sorted(several, key=_age)
+        telling.append(ordered[-1])
+        if ordered[0].event.version and _age(ordered[0]) < _age(ordered[-1]):
+            telling.append(ordered[0])
+    return telling
 
 
 def _age(arrival: Arrival) -> int:
