@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING, Own, fold
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Signal, Source
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record

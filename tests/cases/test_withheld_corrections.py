@@ -10,8 +10,9 @@ from fhirbridge.casebook.__main__ import CASES, setting
 from fhirbridge.casebook.playing import pack_of, play
 from fhirbridge.casebook.reading import read_case
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING, HandedOver, Kind, Own, Written, fold
+from fhirbridge.core.effects import HandedOver, Kind, Written
 from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from fhirbridge.adapters.store import open_store
 from fhirbridge.cli import app
-from fhirbridge.core.effects import fold
+from fhirbridge.core.own import fold
 from fhirbridge.ports import Known, Subject, Version
 from fhirbridge.service.settling import settle
 from tests.unit.simulated_record import twice_missed

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from fhirbridge.core.effects import AnyEffect, Started, Written, fold
+from fhirbridge.core.effects import AnyEffect, Started, Written
 from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.own import fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError

@@ -9,9 +9,9 @@ import pytest
 from fhirbridge.core.accounts import CaseAccount, Outlook, PathwayAccount, StepAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING, Own, fold
 from fhirbridge.core.explain import explain
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Message, Signal, Source, Task
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record
 from fhirbridge.packs.loading import load_pack

@@ -7,8 +7,9 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from fhirbridge.core.decision import Amend, Complete, Create, Obligation, Withdraw, Write
-from fhirbridge.core.effects import Kind, Own, Released, Thing, Withdrawal, fold
+from fhirbridge.core.effects import Kind, Released, Withdrawal
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own, Thing, fold
 from fhirbridge.ports import Event, Resource
 from fhirbridge.service.loops import Bounds, Brake
 from tests.unit.fhir.writes import obligation, thing

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.core.effects import Migrated, Withdrawal, Withdrawn, fold
+from fhirbridge.core.effects import Migrated, Withdrawal, Withdrawn
+from fhirbridge.core.own import fold
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.errors import Overtaken
 from fhirbridge.ports import Known, Subject, Version

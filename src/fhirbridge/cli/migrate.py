@@ -12,7 +12,7 @@ import typer
 from fhirbridge.adapters.store.everyone import everyone
 from fhirbridge.cli.output import FOUND, say
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.effects import Thing
+from fhirbridge.core.own import Thing
 from fhirbridge.errors import ConfigurationError, Overtaken, SenderError
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.wording import display

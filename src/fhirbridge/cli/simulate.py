@@ -15,9 +15,9 @@ import typer
 from fhirbridge.cli.output import lines, progress, say
 from fhirbridge.core.accounts import CaseAccount
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.effects import Own, fold
 from fhirbridge.core.explain import explain as explained
 from fhirbridge.core.merging import doubts
+from fhirbridge.core.own import Own, fold
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.directory import Directory

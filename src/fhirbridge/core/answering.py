@@ -11,10 +11,11 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from fhirbridge.core.attribution import cases_of_task, happened_at
-from fhirbridge.core.effects import Kind, Own
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.facts import Source, Task
 from fhirbridge.core.history import History
 from fhirbridge.core.messages import check_ins
+from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Repeat
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
 from fhirbridge.core.signs import Ending

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from fhirbridge.core.attribution import cases_of_task, happened_at
-from fhirbridge.core.effects import Own
 from fhirbridge.core.facts import Source
+from fhirbridge.core.own import Own
 from fhirbridge.core.spells import Course
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED, NOT_DONE

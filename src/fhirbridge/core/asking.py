@@ -13,9 +13,10 @@ from fhirbridge.core.answering import Answering
 from fhirbridge.core.calendar import times
 from fhirbridge.core.deadlines import Deadlines, lapsed
 from fhirbridge.core.decision import Standing
-from fhirbridge.core.effects import Key, Kind, Own, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Withdrawal
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Act, Every, Pack, Repeat, Step
 from fhirbridge.core.scene import Answer, Ask, Run, Scene
 from fhirbridge.core.signs import REASONS, Ending, Sign

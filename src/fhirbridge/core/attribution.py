@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from fhirbridge.core.cases import Case
-from fhirbridge.core.effects import Own, Thing
 from fhirbridge.core.facts import Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import History
+from fhirbridge.core.own import Own, Thing
 
 
 def cases_of_task(task: History[Task], own: Own, cases: tuple[Case, ...]) -> frozenset[str]:

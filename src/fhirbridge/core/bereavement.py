@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from fhirbridge.core.decision import Obligation, Reason, Standing
-from fhirbridge.core.effects import Key, Kind, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Withdrawal
 from fhirbridge.core.facts import Person
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import stated

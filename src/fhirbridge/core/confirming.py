@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from fhirbridge.core.calendar import span
 from fhirbridge.core.decision import MarkDelivery, Obligation, Reason, Standing
 from fhirbridge.core.deliveries import Consignment, Stage
-from fhirbridge.core.effects import Key, Kind, Mark, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Mark, Withdrawal
 from fhirbridge.core.facts import Task
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED, NOT_DONE, PRIORITIES

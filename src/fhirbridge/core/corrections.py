@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from fhirbridge.core.decision import Obligation, Reason, Standing
-from fhirbridge.core.effects import Key, Kind, Own, Thing
+from fhirbridge.core.effects import Key, Kind
 from fhirbridge.core.facts import Person, Source
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import founded, no_longer_stands

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.core.effects import Thing
 from fhirbridge.core.facts import Task
 from fhirbridge.core.history import History
+from fhirbridge.core.own import Thing
 from fhirbridge.core.policy import Act, Step
 from fhirbridge.core.scene import Ask, Scene
 from fhirbridge.core.signs import Ending

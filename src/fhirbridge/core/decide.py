@@ -17,11 +17,12 @@ from fhirbridge.core.confirming import confirming
 from fhirbridge.core.corrections import ACTION as CORRECTION
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Obligation, Standing, Unfounded
-from fhirbridge.core.effects import Kind, Own, Thing
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
 from fhirbridge.core.memory import Memory, Name, View
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Found, Run

@@ -9,8 +9,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Key, Kind, Mark, Point, Started, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Mark, Point, Started, Withdrawal
 from fhirbridge.core.facts import Source
+from fhirbridge.core.own import Thing
 
 
 class Reason(Struct, frozen=True, cache_hash=True):

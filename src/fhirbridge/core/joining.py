@@ -11,9 +11,10 @@ from datetime import datetime
 
 from fhirbridge.core.calendar import spoken
 from fhirbridge.core.decision import Obligation, Reason, Standing
-from fhirbridge.core.effects import Kind, Thing, Withdrawal
+from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Thing
 from fhirbridge.core.plans import Plans
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Ask

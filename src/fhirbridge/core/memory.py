@@ -17,9 +17,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from fhirbridge.core.decision import Obligation
-from fhirbridge.core.effects import NOTHING, Own, Thing
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import Made
+from fhirbridge.core.own import NOTHING, Own, Thing
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Found, Run
 from fhirbridge.core.spells import Course, Scope

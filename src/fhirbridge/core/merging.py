@@ -18,9 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhirbridge.core.decision import Reason, Withdraw
-from fhirbridge.core.effects import AnyEffect, Key, Kind, Own, Thing, Withdrawal, Withdrawn, Written, fold
+from fhirbridge.core.effects import AnyEffect, Key, Kind, Withdrawal, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Fact, Person
 from fhirbridge.core.history import History
+from fhirbridge.core.own import Own, Thing, fold
 from fhirbridge.core.reconcile import closed_in_epr
 from fhirbridge.core.timeline import Record
 

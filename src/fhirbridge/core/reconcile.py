@@ -27,12 +27,11 @@ from fhirbridge.core.effects import (
     HandedOver,
     Kind,
     Marked,
-    Own,
-    Thing,
     Withdrawal,
     Withdrawn,
     Written,
 )
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.states import is_terminal
 from fhirbridge.core.timeline import Record
 

@@ -11,11 +11,12 @@ from functools import cached_property
 
 from fhirbridge.core.asking import Desk
 from fhirbridge.core.decision import Standing
-from fhirbridge.core.effects import Own, Started
+from fhirbridge.core.effects import Started
 from fhirbridge.core.facts import AppointmentState, Source
 from fhirbridge.core.findings import Finding
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.identity import of_run
+from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Pack, Pathway, Step
 from fhirbridge.core.scene import Found, Run, Scene, StepState
 from fhirbridge.core.sharing import may_be_told

@@ -16,9 +16,10 @@ from fhirbridge.core.answers import answers, completed
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.cases import Visit
 from fhirbridge.core.decision import Reason, Standing
-from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.signs import Ending
 from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record

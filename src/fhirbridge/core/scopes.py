@@ -12,7 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from fhirbridge.core.answers import anchor, answers
-from fhirbridge.core.effects import Own
+from fhirbridge.core.own import Own
 from fhirbridge.core.scene import Run
 from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.signs import Ending, Sign

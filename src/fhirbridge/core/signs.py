@@ -14,10 +14,11 @@ from msgspec import Struct
 
 from fhirbridge.core.attribution import cases_of_task, happened_at
 from fhirbridge.core.cases import Case, Visit
-from fhirbridge.core.effects import Own, Withdrawal
+from fhirbridge.core.effects import Withdrawal
 from fhirbridge.core.facts import Source, Task
 from fhirbridge.core.history import History
 from fhirbridge.core.messages import about, sent_at
+from fhirbridge.core.own import Own
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED, CONTACT_MADE, CONTACTS_PATIENT
 

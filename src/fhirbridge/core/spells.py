@@ -14,11 +14,11 @@ from functools import lru_cache
 from msgspec import Struct
 
 from fhirbridge.core.cases import Case, Visit
-from fhirbridge.core.effects import Own
 from fhirbridge.core.facts import AppointmentState, Encounter, Source
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.history import BEGINNING, History, clock
 from fhirbridge.core.messages import check_ins
+from fhirbridge.core.own import Own
 from fhirbridge.core.signals import SignalSpan, discharged_at
 from fhirbridge.core.signs import Ending, Sign, Signs
 from fhirbridge.core.timeline import Record

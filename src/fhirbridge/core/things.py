@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from fhirbridge.core.corrections import corrected
-from fhirbridge.core.effects import Key, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Withdrawal
 from fhirbridge.core.facts import Task
 from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.scene import Scene
 from fhirbridge.core.spells import spell_of
 

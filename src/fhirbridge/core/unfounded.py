@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhirbridge.core.effects import Kind, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Kind, Withdrawal
 from fhirbridge.core.facts import Appointment, AppointmentState, Encounter, Episode, Person, Signal, Source, Task
 from fhirbridge.core.history import meaning
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Run
 from fhirbridge.core.signs import REASONS

@@ -14,8 +14,8 @@ from fhirbridge.core.cases import Case
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decide import Looking
 from fhirbridge.core.decision import Reason
-from fhirbridge.core.effects import Own, Thing
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.sharing import may_be_told

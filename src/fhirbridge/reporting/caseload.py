@@ -11,8 +11,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Kind, fold
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.facts import Task
+from fhirbridge.core.own import fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED

@@ -11,9 +11,10 @@ from msgspec import Struct
 from fhirbridge.core.accounts import Asked
 from fhirbridge.core.cases import Case
 from fhirbridge.core.decision import Standing
-from fhirbridge.core.effects import AnyEffect, Kind, Own, Thing, fold
+from fhirbridge.core.effects import AnyEffect, Kind
 from fhirbridge.core.explain import explain
 from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.own import Own, Thing, fold
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 

@@ -13,7 +13,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from fhirbridge.core.cases import Case
-from fhirbridge.core.effects import Own, Started
+from fhirbridge.core.effects import Started
+from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError

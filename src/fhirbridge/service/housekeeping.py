@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from fhirbridge.core.effects import fold
+from fhirbridge.core.own import fold
 from fhirbridge.errors import EprError
 from fhirbridge.ports import DeadLetter, Store
 from fhirbridge.service.doubling import read_back

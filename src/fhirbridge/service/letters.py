@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from fhirbridge.core.calendar import span
 from fhirbridge.core.decision import Obligation
 from fhirbridge.core.deliveries import Recipient
-from fhirbridge.core.effects import Addressed, Own
+from fhirbridge.core.effects import Addressed
+from fhirbridge.core.own import Own
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError, Defect, EprError
 from fhirbridge.fhir import canonical

@@ -21,7 +21,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from fhirbridge.core.decision import Complete, Create, Withdraw, Write
-from fhirbridge.core.effects import Held, Key, Kind, Own, Thing, Withdrawal
+from fhirbridge.core.effects import Held, Key, Kind, Withdrawal
+from fhirbridge.core.own import Own, Thing
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

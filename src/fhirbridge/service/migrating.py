@@ -11,7 +11,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Amended, AnyEffect, Migrated, Own, Started, Thing, Withdrawn, Written, fold
+from fhirbridge.core.effects import Amended, AnyEffect, Migrated, Started, Withdrawn, Written
+from fhirbridge.core.own import Own, Thing, fold
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError, Overtaken
 from fhirbridge.ports import Clock, Known, Store, Subject

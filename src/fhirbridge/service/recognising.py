@@ -15,8 +15,9 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from fhirbridge.core.effects import Kind, Thing, fold
+from fhirbridge.core.effects import Kind
 from fhirbridge.core.facts import AnyFact, Message, OwnFlag, Plan, Task
+from fhirbridge.core.own import Thing, fold
 from fhirbridge.fhir.canonical import ORIGIN
 from fhirbridge.ports import Resource, Store, Subject, There, Version
 from fhirbridge.service.measures import CONFIRMED

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Released, fold
+from fhirbridge.core.effects import Released
+from fhirbridge.core.own import fold
 from fhirbridge.errors import NotKnown, Overtaken
 from fhirbridge.ports import Clock, Store, Subject
 from fhirbridge.service.loops import DAY

@@ -14,24 +14,13 @@ from msgspec.structs import replace
 from fhirbridge.core.bereavement import tidings
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Create, Decision, Obligation, Withdraw, Write
-from fhirbridge.core.effects import (
-    NOTHING,
-    AnyEffect,
-    Key,
-    Kind,
-    Migrated,
-    Own,
-    Started,
-    Unaddressed,
-    Withdrawal,
-    Withdrawn,
-    fold,
-)
+from fhirbridge.core.effects import AnyEffect, Key, Kind, Migrated, Started, Unaddressed, Withdrawal, Withdrawn
 from fhirbridge.core.facts import Team
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.memory import Memory
 from fhirbridge.core.merging import withdrawals
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record

@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from fhirbridge.core.effects import NOTHING, AnyEffect, fold
+from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.merging import Merged, links, moves, survivors, united
+from fhirbridge.core.own import NOTHING, fold
 from fhirbridge.core.timeline import Record
 from fhirbridge.service.settling import Memories, Settled, moved_from, settle_on, settle_replaced
 from fhirbridge.service.site import Policies

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.effects import Kind, Thing, fold
+from fhirbridge.core.effects import Kind
+from fhirbridge.core.own import Thing, fold
 from fhirbridge.simulation.collecting import Patient
 from fhirbridge.simulation.playing import DryRun, Played, played
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Decision, Write
-from fhirbridge.core.effects import NOTHING, AnyEffect, Own, fold
+from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import (
     AnyFact,
     Appointment,
@@ -32,6 +32,7 @@ from fhirbridge.core.facts import (
     Source,
     Task,
 )
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record

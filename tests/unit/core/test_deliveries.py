@@ -20,16 +20,8 @@ from fhirbridge.core.deliveries import (
     said,
     standing,
 )
-from fhirbridge.core.effects import (
-    Addressed,
-    AnyEffect,
-    HandedOver,
-    Key,
-    Kind,
-    Reported,
-    Written,
-    fold,
-)
+from fhirbridge.core.effects import Addressed, AnyEffect, HandedOver, Key, Kind, Reported, Written
+from fhirbridge.core.own import fold
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

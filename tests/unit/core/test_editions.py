@@ -5,7 +5,8 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING, Kind
+from fhirbridge.core.effects import Kind
+from fhirbridge.core.own import NOTHING
 from fhirbridge.core.timeline import Record
 from tests.unit.test_explain import PACK, SECOND, carried_out, low_risk
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from fhirbridge.core.accounts import Outlook, StepAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING, Own, fold
 from fhirbridge.core.explain import explain
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Signal, Source, Task
 from fhirbridge.core.gaps import Cause, Gap
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record
 from fhirbridge.packs.loading import load_pack

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Decision
-from fhirbridge.core.effects import NOTHING, Own, fold
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Message, Relation, Task
 from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.memory import Memory
+from fhirbridge.core.own import NOTHING, Own, fold
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record
 from tests.unit.core.histories import PATIENT, START, histories, pack, sourced

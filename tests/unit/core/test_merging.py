@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhirbridge.core.effects import AnyEffect, HandedOver, Key, Kind, Withdrawal, Written, fold
+from fhirbridge.core.effects import AnyEffect, HandedOver, Key, Kind, Withdrawal, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source, Task
 from fhirbridge.core.merging import Link, Merged, doubts, groups, links, moves, said, survivors, united
+from fhirbridge.core.own import fold
 from fhirbridge.core.timeline import Record
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Standing, Withdraw
-from fhirbridge.core.effects import Amended, Completed, Kind, Own, Withdrawn, Written
+from fhirbridge.core.effects import Amended, Completed, Kind, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Task
+from fhirbridge.core.own import Own
 from fhirbridge.core.reconcile import reconcile
 from fhirbridge.core.timeline import Record
 from tests.unit.core.histories import END, START, Look, arrived, histories, lived, looked, pack

@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from fhirbridge.core.decision import Amend, Create, Withdraw
-from fhirbridge.core.effects import Amended, AnyEffect, Kind, Withdrawal, Written, fold
+from fhirbridge.core.effects import Amended, AnyEffect, Kind, Withdrawal, Written
+from fhirbridge.core.own import fold
 from fhirbridge.errors import Defect
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.render import Outgoing, logical_id, render, simulated, simulated_provenance

@@ -14,8 +14,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from fhirbridge.core.decision import Amend, Complete, Create, Obligation, Reason, Standing, Withdraw, Write
-from fhirbridge.core.effects import Key, Kind, Started, Thing, Withdrawal
+from fhirbridge.core.effects import Key, Kind, Started, Withdrawal
 from fhirbridge.core.facts import Source
+from fhirbridge.core.own import Thing
 from fhirbridge.fhir.directory import Contact, Directory, TeamEntry
 from fhirbridge.fhir.render import Outgoing, Rendering, render
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
-from fhirbridge.core.effects import NOTHING
+from fhirbridge.core.own import NOTHING
 from fhirbridge.core.timeline import Record
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.lint import lint

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from uuid import UUID, uuid5
 
 from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Obligation, Withdraw, Write
-from fhirbridge.core.effects import Thing
 from fhirbridge.core.facts import Source
+from fhirbridge.core.own import Thing
 from fhirbridge.fhir import canonical
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import (

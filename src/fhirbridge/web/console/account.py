@@ -14,9 +14,9 @@ from msgspec import Struct
 from fhirbridge.core.accounts import CaseAccount, Outlook, PathwayAccount, RunAccount, StepAccount
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.deliveries import Consignment
-from fhirbridge.core.effects import Thing, fold
 from fhirbridge.core.explain import explain
 from fhirbridge.core.gaps import Gap
+from fhirbridge.core.own import Thing, fold
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.withholding import WithheldCorrection, withheld_corrections
 from fhirbridge.fhir.copies import COPY
