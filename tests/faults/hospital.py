@@ -73,13 +73,15 @@ class FaultyEpr:
         self.process = Process(weather)
         self._clock = clock
         self._weather = weather
+        self._statement: Resource = {}
 
     async def capability(self) -> Resource:
         """Its CapabilityStatement, which never changes and is asked for once."""
-        statement = await self.hospital.capability()
-        if self._weather.singly:
-            statement["rest"] = [{**rest, "interaction": []} for rest in statement["rest"]]
-        return statement
+        if not self._statement:
+            self._statement = await self.hospital.capability()
+            if self._weather.singly:
+                self._statement["rest"] = [{**rest, "interaction": []} for rest in self._statement["rest"]]
+        return self._statement
 
     async def read(self, reference: str) -> Resource | None:
         """The current version, or the one that the replica still has."""

@@ -168,7 +168,7 @@ class Run:
         while self.clock.time < settled:
             await self.wire.bring(self._ingest, everything=True)
             await self._live()
-            self.clock.time += timedelta(minutes=20)
+            self.clock.time += timedelta(minutes=40)
         await self._read_again(since - OVERLAP)
         await self._pass(until)
 

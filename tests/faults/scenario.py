@@ -70,13 +70,13 @@ class Scenario(Struct, frozen=True):
 def scenario(seed: int) -> Scenario:
     """The history of this seed."""
     dice = Dice(seed)
-    patients = tuple(f"p{number}" for number in range(dice.one_of("patients", (1, 1, 2))))
+    patients = tuple(f"p{number}" for number in range(dice.one_of("patients", (1, 1, 1, 2))))
     histories = [_History(dice, patient) for patient in patients]
     setting_up = [move for history in histories for move in history.set_up()]
     rounds = []
     mixed = seed % 5 == 4
     answers = START
-    for number in range(dice.one_of("rounds", (1, 1, 2, 2, 3))):
+    for number in range(dice.one_of("rounds", (1, 1, 1, 2, 2, 3))):
         begins = answers if mixed else answers + ANSWERING
         length = dice.one_of("window", (2, 2, 3, 8, 26))
         ends = begins + timedelta(hours=length)
@@ -85,7 +85,7 @@ def scenario(seed: int) -> Scenario:
             at = begins + timedelta(minutes=10 * dice.whole("at", 0, length * 6 - 1))
             moves.append(dice.one_of("whose", histories).move(at))
         rounds.append(Round(number, answers, begins, ends, tuple(sorted(moves, key=lambda move: move.at))))
-        answers += timedelta(days=dice.whole("apart", 3, 7))
+        answers += timedelta(days=dice.whole("apart", 3, 5))
     return Scenario(seed, mixed, patients, tuple(setting_up), tuple(rounds), answers)
 
 
@@ -125,7 +125,7 @@ class _History:
             moves.append({**relation, "active": True, "relationship": [kind], "telecom": phone})
         moves.append(self._appointment("fulfilled", START - timedelta(days=21)))
         if dice.falls("missed before", 0.6):
-            moves.append(self._appointment("noshow", START - timedelta(days=7)))
+            moves.append(self._appointment("noshow", START - timedelta(days=3)))
         return [Move(BEFORE, resource) for resource in moves]
 
     def move(self, at: datetime) -> Move:
