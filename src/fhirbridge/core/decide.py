@@ -25,7 +25,7 @@ from fhirbridge.core.memory import Memory, Name, View
 from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
-from fhirbridge.core.scene import Found, Run
+from fhirbridge.core.scene import Ask, Found, Run
 from fhirbridge.core.scopes import (
     after,
     home_of,
@@ -42,7 +42,7 @@ from fhirbridge.core.scopes import (
 )
 from fhirbridge.core.spells import Course, Overdue, Scope, course
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.unfounded import why_gone
+from fhirbridge.core.unfounded import could_go, why_gone
 
 
 def decide(
@@ -63,21 +63,18 @@ def decide(
     there are `gaps` in what is known of the EPR, nothing new is asked for that leads towards a discharge.
     `memory` saves work, where one is kept; it changes nothing.
     """
-    memory = memory or Memory()
-    memory.turn_to(pack, record, own, gaps)
+    if memory is not None:
+        memory.turn_to(pack, record, own, gaps)
     runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
     looking = Looking(runs, cases, memory)
     courses = looking.everything()
     found = runs.found
-    obligations = memory.joined(looking.places)
-    if obligations is None:
-        obligations, made = join(found.asks, pack, memory.made)
-        memory.join(looking.places, obligations, made)
+    obligations = _joined(looking, memory, pack)
     deliveries = confirming(pack, record, own, now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
+    could = memory.could_go if memory is not None else [t for t in own.things.values() if could_go(t, pack, own)]
     # A correction stays owed, be it under way: whoever waits for it was told what it corrects.
-    may_go = (thing for thing in memory.could_go() if thing.key.action != CORRECTION)
-    gone = [thing for thing in may_go if thing.identity not in wanted]
+    gone = [thing for thing in could if thing.identity not in wanted and thing.key.action != CORRECTION]
     stand = [run for _, run in found.all]
 
     def may_tell(thing: Thing) -> bool:
@@ -86,9 +83,9 @@ def decide(
         return runs.may_tell(thing.key.role, each or nowhere)
 
     corrected: tuple[Obligation, ...] = ()
-    if not memory.nothing_to_correct(record):
+    if memory is None or not memory.nothing_to_correct(record):
         corrected = tuple(corrections(pack, record, own, may_tell))
-        if not corrected:
+        if memory is not None and not corrected:
             memory.nothing_was_owed(record)
     return Decision(
         obligations=(*obligations, *corrected, *deliveries.obligations),
@@ -101,6 +98,17 @@ def decide(
     )
 
 
+def _joined(looking: Looking, memory: Memory | None, pack: Pack) -> tuple[Obligation, ...]:
+    """What is asked for, as obligations; what was made of the same places before."""
+    if memory is None:
+        return join(looking.asks, pack)[0]
+    known = memory.joined(looking.places)
+    if known is None:
+        known, made = join(looking.asks, pack, memory.made)
+        memory.join(looking.places, known, made)
+    return known
+
+
 class Looking:
     """Looks through every case for the scopes that the pack's pathways are anchored on, and runs them there."""
 
@@ -111,6 +119,11 @@ class Looking:
         self._cases = cases
         self._memory = memory
         self._courses: list[Course] = []
+
+    @property
+    def asks(self) -> list[Ask]:
+        """Everything that is asked for, in every place."""
+        return self._runs.found.asks
 
     def everything(self) -> list[Course]:
         """Work through every case; the courses that were found."""
@@ -156,17 +169,24 @@ class Looking:
 
     def _start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
         """Run the pathway in this scope if it starts there, with what is owed for its overdue Tasks; whether it did."""
+        if self._memory is None:
+            return self._started(pathway, each, scope, runs, earlier)
 
         def look() -> list[Run]:
-            started = self._runs.start(pathway, each, scope, list(runs), earlier)
-            here = [self._runs.found.all[-1][1]] if started else []
-            self._overdue(each)
-            return here
+            beside = list(runs)
+            return beside[-1:] if self._started(pathway, each, scope, beside, earlier) else []
 
         view = View(each, scope, earlier, tuple(runs))
         _, here = self._place((each.case.id, scope.name, pathway.id), view, look)
         runs += here
         return bool(here)
+
+    def _started(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
+        before = len(self._runs.found.asks)
+        started = self._runs.start(pathway, each, scope, runs, earlier)
+        if started:
+            self._overdue(each, self._runs.found.asks[before:])
+        return started
 
     def _rest(self, each: Course, runs: list[Run], earlier: tuple[Run, ...]) -> list[Run]:
         """What of the case is outside of its spells; `runs` are those of the last spell that had any."""
@@ -226,10 +246,10 @@ class Looking:
                         self._start(pathway, each, scope, runs, earlier)
         return runs
 
-    def _overdue(self, each: Course) -> None:
-        """What is owed for every Task of ours, of the place looked into, that passed its due date and still waits."""
+    def _overdue(self, each: Course, asks: Iterable[Ask]) -> None:
+        """What is owed for every Task of ours among these that passed its due date and still waits."""
         for_tasks = self._runs.pack.for_tasks
-        for ask in list(self._runs.found.asks) if for_tasks else ():
+        for ask in asks if for_tasks else ():
             waits = ask.standing is Standing.OPEN or ask.passed_on
             if ask.act.kind is not Kind.TASK or not waits or ask.thing is None:
                 continue

@@ -60,7 +60,8 @@ class Memory:
         self._record: Record | None = None
         self._own = NOTHING
         self._cited: tuple[tuple[str, object, object], ...] | None = None
-        self._could_go: list[Thing] = []
+        self.could_go: list[Thing] = []
+        """What the service wrote and could still take back."""
         self._since: dict[int, tuple[Own, frozenset[object]]] = {}
         self._kept: dict[Name, _Kept] = {}
         self._usable = False
@@ -84,7 +85,7 @@ class Memory:
             self._since = {}
             self._joined = ([], ())
             self._cited = None
-            self._could_go = [thing for thing in own.things.values() if could_go(thing, pack, own)]
+            self.could_go = [thing for thing in own.things.values() if could_go(thing, pack, own)]
         self._basis, self._record, self._own = basis, record, own
         # A message, or a Task that staff made, answers one ask alone: which, depends on all that are looked at.
         self._usable = not record.messages and not any(
@@ -140,10 +141,6 @@ class Memory:
         """Remember what was made of these places."""
         self._joined = (places, obligations)
         self.made = made
-
-    def could_go(self) -> list[Thing]:
-        """What the service wrote and could still take back."""
-        return self._could_go
 
     def nothing_to_correct(self, record: Record) -> bool:
         """Whether no correction was owed before, and nothing that was cited to anybody has changed since."""
