@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 
 from fhirbridge.core.facts import AnyFact, Unmapped
 from fhirbridge.fhir.mapping import Strange, Trace
@@ -59,29 +58,6 @@ class Tally:
             said.append("Codes that no concept map knows:")
             said += [f"{count:>8} times {_shown(kind, code)}" for (kind, code), count in self.strange.most_common()]
         return said
-
-    def as_data(self) -> dict[str, Any]:
-        """For machines."""
-        return {
-            "resources": self.resources,
-            "facts": dict(self.facts.most_common()),
-            "noUse": dict(self.no_use.most_common()),
-            "unmapped": [
-                {"type": kind, "reason": reason, "count": count}
-                for (kind, reason), count in self.unmapped.most_common()
-            ],
-            "unknownCodes": [
-                {
-                    "type": kind,
-                    "field": one.field,
-                    "map": one.map,
-                    "system": one.system,
-                    "code": one.code,
-                    "count": count,
-                }
-                for (kind, one), count in self.strange.most_common()
-            ],
-        }
 
 
 def _listed(counts: Counter[str]) -> str:

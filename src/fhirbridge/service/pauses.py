@@ -59,7 +59,3 @@ class Pauses:
         """When the pause ends; None when there is none."""
         _, until = self._kept.get(who, (0, now))
         return until if until > now else None
-
-    def next_end(self, now: datetime) -> datetime | None:
-        """When the first of the pauses ends."""
-        return min((until for _, until in self._kept.values() if until > now), default=None)

@@ -56,13 +56,6 @@ def test_the_most_frequent_comes_first_and_nobody_is_named() -> None:
     assert "p3" not in "".join(said)
 
 
-def test_for_machines() -> None:
-    data = tallied(appointment("p1", start="2026-02-30T09:00:00Z")).as_data()
-    assert data["unmapped"] == [{"type": "Appointment", "reason": data["unmapped"][0]["reason"], "count": 1}]
-    assert data["unmapped"][0]["reason"].startswith("start: … is not possible")
-    assert (data["resources"], data["facts"], data["noUse"], data["unknownCodes"]) == (1, {}, {}, [])
-
-
 @pytest.mark.parametrize(
     ("reason", "general"),
     [

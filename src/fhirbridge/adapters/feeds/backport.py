@@ -20,7 +20,6 @@ from fhirbridge.fhir.capability.statement import BACKPORT, BACKPORT_PROFILE
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.ports import Epr, Event, Hearing, Resource, Standing, Store, Watch
 
-PAYLOADS = ("empty", "id-only", "full-resource")
 MISSED_BEATS = 2.5
 """After so many heartbeat periods without a sign of life, something is wrong."""
 
@@ -28,7 +27,8 @@ MISSED_BEATS = 2.5
 class BackportFeed:
     """`ports.Feed` by subscriptions to topics. `endpoint` is the service's `…/fhir/notify/{epr}` as the EPR reaches it.
 
-    `payload` is one of `PAYLOADS`; `heartbeat` how often the EPR shall be heard of, zero where it need not.
+    `payload` is `empty`, `id-only` or `full-resource`; `heartbeat` how often the EPR shall be heard of, zero where it
+    need not.
     """
 
     kind = FeedKind.BACKPORT
