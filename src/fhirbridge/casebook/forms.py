@@ -37,7 +37,7 @@ RELATIONSHIPS: dict[str, tuple[str, str]] = {
 AUDIENCES: dict[str, tuple[str, str]] = {"family": (_ROLE_CODE, "FAMMEMB"), "agency": (_ROLE_CLASS, "AGNT")}
 """Whom a consent can be about."""
 
-VISITORS: dict[str, tuple[str, str]] = {"advocate": ("http://snomed.info/sct", "429577009")}
+VISITORS: dict[str, tuple[str, str]] = {"advocate": (canonical.SNOMED, "429577009")}
 """Words for people from outside the care team who may visit, with system and code."""
 
 

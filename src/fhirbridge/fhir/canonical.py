@@ -43,6 +43,7 @@ RECIPIENT_ROLE: Final = f"{BASE}/StructureDefinition/recipient-role"
 
 NHS_NUMBER: Final = "https://fhir.nhs.uk/Id/nhs-number"
 ODS_CODE: Final = "https://fhir.nhs.uk/Id/ods-organization-code"
+SNOMED: Final = "http://snomed.info/sct"
 
 DATA_OPERATION: Final = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 """`Provenance.activity`."""

@@ -36,7 +36,6 @@ PATIENT = f"{_CARE_CONNECT}/CareConnect-Patient-1"
 HANDLING = f"{_NHS}/StructureDefinition/Extension-ITK-MessageHandling-2"
 EVENT = f"{_NHS}/CodeSystem/ITK-MessageEvent-2"
 RECIPIENT_TYPE = f"{_NHS}/CodeSystem/ITK-RecipientType-1"
-SNOMED = "http://snomed.info/sct"
 RFC4122 = "https://tools.ietf.org/html/rfc4122"
 
 HANDLING_FIELDS = (
@@ -201,7 +200,7 @@ def _contents(document: Document, sender: Sender, workflow: Workflow) -> Resourc
 
 def _composition(document: Document, workflow: Workflow) -> Resource:
     key = document.key
-    coding = {"system": SNOMED, "code": workflow.document_type, "display": workflow.document_type_says}
+    coding = {"system": canonical.SNOMED, "code": workflow.document_type, "display": workflow.document_type_says}
     return {
         "resourceType": "Composition",
         "id": _part(key, "composition"),

@@ -25,7 +25,6 @@ from fhirbridge.fhir.itk3 import (
     MESSAGE_HEADER,
     ORGANISATION,
     PATIENT,
-    SNOMED,
     Workflow,
 )
 from fhirbridge.fhir.r4 import Resource
@@ -174,7 +173,7 @@ RULES: tuple[Rule, ...] = (
     (
         "GPCM-SD-115",
         "the document's type is of SNOMED CT",
-        lambda m: m.composition["type"]["coding"][0]["system"] == SNOMED,
+        lambda m: m.composition["type"]["coding"][0]["system"] == canonical.SNOMED,
     ),
     ("STU3", "every reference leads somewhere within the message", _leads_somewhere),
 )

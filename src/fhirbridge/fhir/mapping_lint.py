@@ -14,7 +14,9 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from fhirbridge.errors import ConfigurationError
+from fhirbridge.fhir import canonical
 from fhirbridge.fhir.codes import Codes
+from fhirbridge.fhir.directory_file import FILE as DIRECTORY
 from fhirbridge.fhir.directory_file import load_directory
 from fhirbridge.fhir.fact_fields import FACTS, Kind, reader
 from fhirbridge.fhir.mapping import Mapping
@@ -24,9 +26,6 @@ from fhirbridge.fhir.mapping_table import FILE as TABLE
 from fhirbridge.fhir.mapping_table import Verdict, run_table
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.fhir.r4 import RESOURCE_TYPES, SHAPES
-
-DIRECTORY = "directory.yaml"
-SNOMED = "http://snomed.info/sct"
 
 
 class Flaw(Struct, frozen=True, order=True):
@@ -141,7 +140,7 @@ def _in_maps(file: MappingFile) -> Iterator[Flaw]:
                 systems[0].place if systems else str(file.files[0]), unknown(name, asked, "map that a field asks")
             )
         for system in systems:
-            if system.system == SNOMED:
+            if system.system == canonical.SNOMED:
                 for code in (*sorted(system.same), *system.to):
                     if "*" not in code and not is_snomed(code):
                         told = f"{code!r} is no SNOMED CT identifier: the check digit at its end does not fit"

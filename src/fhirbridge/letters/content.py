@@ -22,7 +22,6 @@ COMPOSITION = "letter"
 """Id of the contained Composition."""
 
 _EMPTY = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
-_SNOMED = "http://snomed.info/sct"
 _XHTML = "http://www.w3.org/1999/xhtml"
 
 
@@ -74,7 +73,7 @@ def composition(communication: Resource, letter: Letter, calendar: Calendar) -> 
 def _section(section: Section, title: str) -> Resource:
     written: Resource = {"title": section.heading or title}
     if section.code:
-        written["code"] = {"coding": [{"system": _SNOMED, "code": section.code, "display": section.heading}]}
+        written["code"] = {"coding": [{"system": canonical.SNOMED, "code": section.code, "display": section.heading}]}
     written["text"] = {"status": "generated", "div": _narrative(section)}
     if section.missing:
         written["emptyReason"] = {"coding": [{"system": _EMPTY, "code": "unavailable", "display": "Unavailable"}]}

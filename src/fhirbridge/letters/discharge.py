@@ -17,6 +17,7 @@ from fhirbridge.core.cases import Case
 from fhirbridge.core.codes import in_words
 from fhirbridge.core.signals import discharged_at
 from fhirbridge.core.timeline import Record
+from fhirbridge.core.vocabulary import RISK_SIGNALS
 from fhirbridge.core.wording import listed
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.letters import people
@@ -152,9 +153,6 @@ _LEGAL = {
     "conditional-discharge": "Conditionally discharged.",
     "capacity-doubt": "There was doubt about their capacity for a decision.",
 }
-_ALERTS = frozenset(
-    {"risk", "risk-high", "self-harm-risk", "immediate-risk", "safeguarding-adult", "safeguarding-child"}
-)
 
 
 def _legal(ending: Ending) -> Iterator[str]:
@@ -163,7 +161,7 @@ def _legal(ending: Ending) -> Iterator[str]:
 
 def _alerts(ending: Ending) -> Iterator[str]:
     live = _live(ending)
-    if found := sorted(_ALERTS & live):
+    if found := sorted(RISK_SIGNALS & live):
         yield f"On record when care ended: {listed([in_words(code) for code in found], 'and')}."
     elif "risk-none" in live:
         yield "The record says that no risk was known."

@@ -24,16 +24,13 @@ from fhirbridge.adapters.mesh.client import Opening, Post, errors_as_ours
 from fhirbridge.channels import Dispatch, Sent, Told
 from fhirbridge.core.deliveries import Report, Stage, report_of_code
 from fhirbridge.errors import ChannelRefused, Defect, SenderError
+from fhirbridge.fhir.directory import NO_PRACTICE
 from fhirbridge.fhir.itk3 import Document, Sender, Workflow, document_of, message
 from fhirbridge.fhir.itk3_answer import answers
 from fhirbridge.fhir.itk3_rules import faults
 from fhirbridge.fhir.practice_address import identity_of
 from fhirbridge.fhir.stu3 import to_xml
 from fhirbridge.ports import Clock
-
-UNKNOWN_PRACTICE = "V81999"
-"""The ODS code that stands for "practice not known" (V81997 and V81998: none registered, not applicable)."""
-NO_PRACTICE = frozenset({"V81997", "V81998", UNKNOWN_PRACTICE})
 
 _SHAKES_HANDS = timedelta(hours=24)
 _TRACKED_AT_ONCE = 50
