@@ -161,4 +161,6 @@ def test_the_help_lists_every_command_and_each_has_help_of_its_own(name: str, mo
     monkeypatch.setenv("COLUMNS", "120")
 
     assert name in run("--help").stdout
-    assert f"fhirbridge {name}" in run(name, "--help").stdout
+    own = run(name, "--help").stdout
+    assert f"fhirbridge {name}" in own
+    assert "completion" not in own

@@ -20,7 +20,12 @@ from fhirbridge.errors import SenderError
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.wiring.policies import calendar_of
 
-access = typer.Typer(name="access", no_args_is_help=True, help="Who may look at what the service holds, and who did.")
+access = typer.Typer(
+    name="access",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Who may look at what the service holds, and who did.",
+)
 
 _SHORTEST = 12
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)

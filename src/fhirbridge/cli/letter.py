@@ -22,7 +22,12 @@ from fhirbridge.settings import Settings, read_settings
 from fhirbridge.wiring.letters import lint_letters, stationery_of
 from fhirbridge.wiring.policies import calendar_of, pack_of
 
-letter = typer.Typer(help="Letters and notices, looked at before anybody gets one.", no_args_is_help=True)
+letter = typer.Typer(
+    name="letter",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Letters and notices, looked at before anybody gets one.",
+)
 
 _SAMPLE = Letterhead(
     name="Sample Trust",

@@ -21,7 +21,9 @@ from fhirbridge.generate import as_bytes, place, resources
 from fhirbridge.packs.loading import load_pack, pack_path, read_pack, shipped_packs
 from fhirbridge.packs.page import describe, html
 
-policy = typer.Typer(name="policy", cls=PolicyCommands, no_args_is_help=True, help="The policy packs.")
+policy = typer.Typer(
+    name="policy", cls=PolicyCommands, no_args_is_help=True, add_completion=False, help="The policy packs."
+)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Packs or files; all that ship if none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
