@@ -15,8 +15,8 @@ import msgspec
 import orjson
 import typer
 
+from fhirbridge.cli.log import configure_log
 from fhirbridge.cli.output import progress, say
-from fhirbridge.cli.serve import configure_log
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.nearest import unknown

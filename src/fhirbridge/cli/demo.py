@@ -18,7 +18,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fhirbridge.cli.serve import configure_log, run
+from fhirbridge.cli.log import configure_log
+from fhirbridge.cli.serve import run
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.demo.people import Caseload, read_caseload
 from fhirbridge.demo.player import Player

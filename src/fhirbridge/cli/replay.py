@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from fhirbridge.cli.log import configure_log
 from fhirbridge.cli.output import FOUND, say
-from fhirbridge.cli.serve import configure_log
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.ports import DeadLetter

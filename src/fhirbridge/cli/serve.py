@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -18,6 +16,7 @@ import uvicorn
 
 from fhirbridge import worker as celery_worker
 from fhirbridge.adapters.queue import CeleryQueue, celery_app
+from fhirbridge.cli.log import configure_log
 from fhirbridge.errors import ConfigurationError, FhirbridgeError
 from fhirbridge.service import Turn, run_forever
 from fhirbridge.settings import Settings, read_settings
@@ -49,35 +48,6 @@ def worker(config: Config = None) -> None:
         celery_worker.run(settings)
     except ConfigurationError as error:
         raise _wrong(error) from None
-
-
-def configure_log(level: str) -> None:
-    """One JSON object a line to standard error, ours and the libraries' alike; tracebacks without values."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def _settings(config: Path | None) -> Settings:

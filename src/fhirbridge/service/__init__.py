@@ -10,5 +10,6 @@ from fhirbridge.service.running import Turn as Turn
 from fhirbridge.service.running import run_forever as run_forever
 from fhirbridge.service.service import Service as Service
 from fhirbridge.service.site import Site as Site
+from fhirbridge.service.site import nameless as nameless
 from fhirbridge.service.site import said as said
 from fhirbridge.service.site import shown as shown

@@ -79,4 +79,9 @@ def said(error: Exception) -> str:
     words = str(error)
     if isinstance(error, EprError) and error.reason:
         words = words.replace(error.reason, "…")
+    return nameless(words)
+
+
+def nameless(words: str) -> str:
+    """The words without ids of resources, and without what looks like an NHS number."""
     return _NHS_NUMBER.sub("…", _REFERENCE.sub(r"\1/…", words))
