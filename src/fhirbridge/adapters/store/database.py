@@ -83,16 +83,16 @@ def _parse(url: str) -> URL:
     except ArgumentError:
         parsed = None
     if parsed is None:
-        raise ConfigurationError("not a database URL; write sqlite:///FILE or postgresql://…", place="database")
+        raise ConfigurationError("not a database URL; write sqlite:///FILE or postgresql://…", place="database_url")
     match parsed.get_backend_name():
         case "sqlite" if parsed.database and parsed.database != ":memory:":
             return parsed.set(drivername="sqlite+aiosqlite")
         case "sqlite":
-            raise ConfigurationError("SQLite needs a file: write sqlite:///FILE", place="database")
+            raise ConfigurationError("SQLite needs a file: write sqlite:///FILE", place="database_url")
         case "postgresql":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
-            raise ConfigurationError(f"{other} is not supported; use sqlite or postgresql", place="database")
+            raise ConfigurationError(f"{other} is not supported; use sqlite or postgresql", place="database_url")
 
 
 def _prepare_file(path: Path) -> None:
@@ -101,7 +101,7 @@ def _prepare_file(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"cannot make {path}: {error.strerror}", place="database") from error
+        raise ConfigurationError(f"cannot make {path}: {error.strerror}", place="database_url") from error
 
 
 def _sqlite_engine(url: URL, *, begin: str, size: int) -> AsyncEngine:

@@ -42,7 +42,7 @@ def migrate(connection: Connection, where: str) -> None:
         raise ConfigurationError(
             f"{where} has schema {current}, this fhirbridge knows schemas up to {head}: "
             "upgrade fhirbridge, or restore a backup made by this version",
-            place="database",
+            place="database_url",
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
