@@ -102,9 +102,7 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
     last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="And the last day.")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Of caseload: most people for one coordinator; else the policy's setting `caseload`, else 15."
-        ),
+        typer.Option(min=1, help="Of caseload: most people for one coordinator; else the policy's setting `caseload`."),
     ] = None,
     inputs: Annotated[
         list[Path] | None,
@@ -172,8 +170,9 @@ def _register(origin: _Origin, written_as: Format) -> bytes:
 
 def _caseload(origin: _Origin, limit: int | None, written_as: Format) -> bytes:
     pack = origin.pack
+    limit = limit or limit_of(pack)
     found, until = _gathered(origin, partial(_coordinated, pack), Coordinated)
-    made = caseload(pack, found, until, limit or limit_of(pack), origin.unsaid)
+    made = caseload(pack, found, until, limit, origin.unsaid)
     for each in (one for one in made.coordinators if one.over):
         say(f"{each.coordinator} coordinates the discharge of {len(each.people)} people, more than {made.limit}.")
     return CASELOAD_FORMATS[written_as](made, pack.calendar)

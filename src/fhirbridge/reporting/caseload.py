@@ -17,11 +17,10 @@ from fhirbridge.core.own import fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.vocabulary import ANSWERED
+from fhirbridge.errors import ConfigurationError
 from fhirbridge.reporting.seen import Seen
 
 ROLE = "discharge-coordinator"
-LIMIT = 15
-"""How many people one coordinator works with at most, where neither the pack nor the caller says otherwise."""
 
 _CLOSED = ANSWERED | {"cancelled", "entered-in-error"}
 
@@ -70,8 +69,16 @@ class Caseload(Struct, frozen=True, kw_only=True):
 
 
 def limit_of(pack: Pack) -> int:
-    """The pack's setting `caseload`, where it has one, else 15."""
-    return int(pack.settings.get("caseload", LIMIT))
+    """How many people one coordinator works with at most: the pack's setting `caseload`.
+
+    Raises:
+        ConfigurationError: the pack has no such setting.
+    """
+    if "caseload" not in pack.settings:
+        raise ConfigurationError(
+            "has no setting `caseload`, people of one coordinator at most; give --limit", place=pack.name
+        )
+    return int(pack.settings["caseload"])
 
 
 def coordinated(pack: Pack, seen: Seen) -> Iterator[Coordinated]:

@@ -6,9 +6,11 @@ import csv
 import io
 from datetime import UTC, datetime
 
+import pytest
 from msgspec.structs import replace
 
 from fhirbridge.core.calendar import Calendar
+from fhirbridge.errors import ConfigurationError
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.reporting import CASELOAD_FORMATS, Coordinated, caseload, limit_of
 
@@ -35,9 +37,14 @@ def test_the_same_reference_in_two_eprs_is_two_coordinators_and_two_people() -> 
     assert [(one.epr, one.coordinated) for one in found.unallocated] == [("c", False)]
 
 
-def test_the_limit_is_the_policys_own_where_it_has_one() -> None:
+def test_the_limit_is_the_policys_own() -> None:
     assert limit_of(PACK) == 15
     assert limit_of(replace(PACK, settings={**PACK.settings, "caseload": 12})) == 12
+
+
+def test_a_policy_without_a_limit_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"twelve-point-discharge: has no setting `caseload`.*--limit"):
+        limit_of(replace(PACK, settings={}))
 
 
 def test_no_cell_is_a_formula() -> None:
