@@ -16,6 +16,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from fhirbridge.core.corrections import corrected
 from fhirbridge.core.decision import Obligation
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import Made
@@ -107,12 +108,16 @@ class Memory:
 
     def keep(self, name: Name, view: View, found: Found, runs: list[Run], now: datetime) -> None:
         """Remember what was found there now."""
-        until = min((at for at in found.wakes if at > now), default=None)
+        # Whoever looked around saw appointments that are over, or count, at an instant of which the course alone knows.
+        wakes = found.wakes | {view.each.changes_at} if found.looked_around and view.each.changes_at else found.wakes
+        until = min((at for at in wakes if at > now), default=None)
         if self._record is not None:
             self._kept[name] = _Kept(found, runs, view, until, self._record, self._own)
 
     def _is_untouched(self, kept: _Kept) -> bool:
         """Whether what the service has done since is about other things than those of the place."""
+        if corrected(kept.own) != corrected(self._own):
+            return False
         acts = self._acts_since(kept.own)
         for ask in kept.found.asks:
             if ask.thing is None:

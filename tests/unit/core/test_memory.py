@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from hypothesis import HealthCheck, given, settings
 
+from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
 from fhirbridge.core.decision import Decision
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Message, Relation, Task
 from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.memory import Memory
 from fhirbridge.core.own import NOTHING, Own, fold
+from fhirbridge.core.policy import Pack
 from fhirbridge.core.reconcile import effects_of, reconcile
 from fhirbridge.core.timeline import Record
-from tests.unit.core.histories import PATIENT, START, histories, pack, sourced
+from fhirbridge.packs.loading import load_pack
+from tests.unit.core.histories import PATIENT, START, histories, sourced
 
 MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 MOMENT = timedelta(microseconds=1)
@@ -33,28 +37,35 @@ def in_an_episode(history: list[AnyFact]) -> list[AnyFact]:
     return [episode, *(fact for fact in history if not isinstance(fact, Message | Task | Episode))]
 
 
-def by_memory_and_without(history: list[AnyFact]) -> tuple[int, int]:
+@lru_cache
+def shipped(name: str) -> Pack:
+    """A pack as it ships."""
+    return load_pack(name, calendar=Calendar())
+
+
+def by_memory_and_without(history: list[AnyFact], name: str = "rdash-disengagement") -> tuple[int, int]:
     """Play the history with a memory, comparing each decision with one made anew; decisions, and those with asks."""
     gathering, memory, own, facts = Gathering(), Memory(), NOTHING, list[AnyFact]()
     looks = asking = 0
+    pack = shipped(name)
     for fact in sorted(history, key=lambda fact: (fact.known, fact.source)):
         facts.append(fact)
         gathering.add(fact)
         record = gathering.record()
         assert record == Record.of(facts)
         for now in (fact.known, fact.known + timedelta(hours=5)):
-            decision, own = settled(memory, record, own, now)
-            again, _ = settled(memory, record, own, now + MOMENT)
-            assert again == decide(pack(), record, own, now + MOMENT)
+            decision, own = settled(pack, memory, record, own, now)
+            again, _ = settled(pack, memory, record, own, now + MOMENT)
+            assert again == decide(pack, record, own, now + MOMENT)
             looks, asking = looks + 1, asking + bool(decision.obligations)
     return looks, asking
 
 
-def settled(memory: Memory, record: Record, own: Own, now: datetime) -> tuple[Decision, Own]:
+def settled(pack: Pack, memory: Memory, record: Record, own: Own, now: datetime) -> tuple[Decision, Own]:
     """The last of the rounds at this instant, and what has been done then."""
     while True:
-        decision = decide(pack(), record, own, now, memory=memory)
-        assert decision == decide(pack(), record, own, now)
+        decision = decide(pack, record, own, now, memory=memory)
+        assert decision == decide(pack, record, own, now)
         writes = reconcile(decision, own, record)
         if not writes:
             return decision, own
@@ -113,6 +124,27 @@ def test_a_place_from_which_somebody_looked_around_is_looked_at_again() -> None:
     again = appointment(2, 1, AppointmentState.BOOKED, -timedelta(days=9))
     _, asking = by_memory_and_without(in_an_episode([child, booked, cancelled, again]))
     assert asking > 1
+
+
+def test_an_appointment_that_is_over_while_nothing_comes_in_counts_from_then() -> None:
+    """Four were missed, and somebody is there for the fifth: with its end the share of those attended is known."""
+    history = in_an_episode([appointment(n, 1, AppointmentState.MISSED, timedelta(hours=1)) for n in range(4)])
+    history.append(appointment(4, 1, AppointmentState.PRESENT, timedelta(minutes=5)))
+    assert by_memory_and_without(history, "therapy-commitment")[1] > 0
+
+
+def test_what_was_corrected_is_told_again_when_something_else_calls_for_it() -> None:
+    """A parent called off what they were then said to have missed: one is corrected as the other is told of."""
+    child = Relation(
+        source=sourced("RelatedPerson", "c"),
+        known=START - timedelta(days=8),
+        patient=PATIENT,
+        kinds=("child",),
+        birth_date=date(2020, 1, 1),
+    )
+    called_off = appointment(1, 1, AppointmentState.CANCELLED_BY_PATIENT, -timedelta(days=2))
+    missed = appointment(1, 2, AppointmentState.MISSED, timedelta(hours=11))
+    assert by_memory_and_without(in_an_episode([child, called_off, missed]), "discharge-planning")[1] > 0
 
 
 def test_what_was_kept_of_a_record_stays_the_same_object() -> None:
