@@ -172,6 +172,11 @@ class _Compiler:
             raise self.conditions.wrong(f"{action}: a task needs 'due', nothing else has one")
         if due is not None:
             self.conditions.span(due)
+        if written.out_of_hours and not {"opens", "closes"} <= set(self.conditions.settings):
+            raise self.conditions.wrong(
+                f"{action}: 'out-of-hours' needs the settings 'opens' and 'closes', the hours the service is staffed; "
+                "add both"
+            )
         self._check_text(written.says)
         for role in roles or ("",):
             yield policy.Act(

@@ -140,7 +140,7 @@ class Pack(Struct, frozen=True, dict=True):
     def in_hours(self, at: datetime) -> bool:
         """Whether the service is staffed at that instant: on working days, from `opens` until `closes` o'clock."""
         wall = self.calendar.local(at)
-        opens, closes = int(self.settings.get("opens", 9)), int(self.settings.get("closes", 17))
+        opens, closes = int(self.settings["opens"]), int(self.settings["closes"])
         return self.calendar.is_working(wall.date()) and opens <= wall.hour < closes
 
     def is_edition(self, started: Started) -> bool:

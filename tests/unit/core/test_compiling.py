@@ -74,6 +74,11 @@ def test_a_sound_pack_compiles() -> None:
             "x · way · x-contact",
             "the text uses {wait}, which is neither a setting nor one of",
         ),
+        (
+            act(**{"out-of-hours": "on-call-manager"}),
+            "x · way · x-contact",
+            "'out-of-hours' needs the settings 'opens' and 'closes', the hours the service is staffed; add both",
+        ),
     ],
 )
 def test_a_wrong_step_is_refused_by_name(wrong: dict[str, Any], where: str, what: str) -> None:

@@ -149,10 +149,11 @@ def test_settings(linted: Linted, settings: str, found: str) -> None:
 
 
 def test_the_hours_of_a_service_are_used_by_a_role_for_out_of_hours(linted: Linted) -> None:
-    hours = "  opens: {default: 9, min: 6, max: 12, title: Opens}"
+    opens = "  opens: {default: 9, min: 6, max: 12, title: Opens}"
+    hours = f"{opens}\n  closes: {{default: 17, min: 14, max: 22, title: Closes}}"
     act = "{task: crisis-plan, to: team-manager, due: $soon, out-of-hours: on-call-manager}"
 
-    assert whats(linted(settings=hours)) == ["no condition, deadline or text uses the setting 'opens'"]
+    assert whats(linted(settings=opens)) == ["no condition, deadline or text uses the setting 'opens'"]
     assert linted(settings=hours, more=pathway("starts: {missed: {}}", act=act)) == []
 
 
