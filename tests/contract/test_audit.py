@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.adapters.store import open_store
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.errors import Defect
 from fhirbridge.fhir.audit_event import Access, audit_event
-from fhirbridge.ports import Audit, Resource
+from fhirbridge.ports import Audit, Resource, Store
 from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def audit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Audit]:
-    if request.param == "memory":
-        yield MemoryStore().audit
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened.audit
-    await opened.close()
+@pytest.fixture
+def audit(store: Store) -> Audit:
+    return store.audit
 
 
 def event(at: datetime, who: str = "reporting") -> Resource:

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.adapters.store import open_store
 from fhirbridge.core.facts import Source, Task
 from fhirbridge.errors import Overtaken
 from fhirbridge.fhir.canonical import ACTION, OBLIGATION, WRITE
 from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.worklist import listed_id
 from fhirbridge.ports import Listed, Outgoing, Placing, Receipt, Resource, Store, Subject, Version, Wanted
-from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ANN = Subject("epr", "Patient/ann")
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
 
 
 def task(identity: str = "i", **more: Any) -> Resource:

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
-
-from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.adapters.store import open_store
 from fhirbridge.channels import Dispatch, Told
 from fhirbridge.core.deliveries import Recipient, Report, Stage
 from fhirbridge.core.effects import (
@@ -27,7 +21,6 @@ from fhirbridge.core.effects import (
 )
 from fhirbridge.core.facts import Person, Source
 from fhirbridge.ports import Outgoing, Store, Subject, Version
-from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SOON = NOON + timedelta(minutes=5)
@@ -38,19 +31,6 @@ PRACTICE = Recipient(
     name="Organization/gp", shown="Practice", role="gp", channel="fhir", endpoint="https://gp.example/fhir"
 )
 POST = Recipient(name="Patient/ann", shown="Ann", role="patient", channel="post")
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
 
 
 def written(identity: str) -> Written:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.adapters.store import open_store
 from fhirbridge.core.gaps import Cause, Gap
 from fhirbridge.ports import Event, Hearing, Store, Subject
-from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ANN = Subject("epr", "Patient/ann")
 GAP = Gap(epr="epr", type="Appointment", feed="rest-hook", cause=Cause.ERROR, since=NOON, until=NOON + MINUTE)
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
 
 
 async def read(store: Store, gap: Gap, began: datetime) -> None:

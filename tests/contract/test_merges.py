@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
-
-from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.adapters.store import open_store
 from fhirbridge.core.merging import Link
 from fhirbridge.ports import Store, Subject
-from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 OLD, MIDDLE, NEW, APART = (f"Patient/{name}" for name in ("old", "middle", "new", "apart"))
 OLD_TO_MIDDLE = Link(OLD, OLD, MIDDLE)
 MIDDLE_TO_NEW = Link(NEW, MIDDLE, NEW)
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
 
 
 def subject(patient: str, epr: str = "epr") -> Subject:

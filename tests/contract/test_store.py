@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from fhirbridge.adapters.memory_store import MemoryStore
-from fhirbridge.adapters.store import open_store
 from fhirbridge.core.effects import AnyEffect, Completed, Key, Kind, Started, Withdrawal, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Person, Source, Unmapped
 from fhirbridge.errors import Defect, Overtaken, SenderError
@@ -30,26 +26,12 @@ from fhirbridge.ports import (
     Subscribed,
     Version,
 )
-from tests.servers.postgres import fresh_database
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SOON = timedelta(minutes=5)
 LEASE = timedelta(seconds=60)
 ANN = Subject("epr", "Patient/ann")
 BOB = Subject("epr", "Patient/bob")
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(lease=LEASE)
-        return
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url, lease=LEASE)
-    yield opened
-    await opened.close()
 
 
 def appointment(
