@@ -24,9 +24,9 @@ from fhirbridge.core.deliveries import Report, Stage
 from fhirbridge.errors import ChannelRefused, ChannelUnavailable
 from fhirbridge.fhir import message
 from fhirbridge.fhir.message_answer import acknowledged
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.ports import Clock
 
-FHIR_JSON = "application/fhir+json"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
 LARGEST_ANSWER = 1024 * 1024
 

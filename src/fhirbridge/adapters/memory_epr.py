@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from fhirbridge.adapters.epr import entries
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.errors import EprConflict, EprRefused
-from fhirbridge.fhir.linking import pointed, referred
+from fhirbridge.fhir.linking import identity_of, pointed, referred
 from fhirbridge.ports import Clock, Delivery, Event, Receipt, Resource
 
 OnChange = Callable[[Event], Awaitable[None]]
@@ -270,7 +270,7 @@ def _response(outcome: _Outcome) -> Resource:
 
 
 def _renamed(resource: Resource, names: Mapping[str, str]) -> Resource:
-    known = {name.removeprefix("urn:uuid:"): reference for name, reference in names.items()}
+    known = {identity_of(name): reference for name, reference in names.items()}
     renamed: Resource = pointed(resource, known)
     if dangling := referred(renamed):
         raise EprRefused(f"{resource.get('resourceType')} refers to {', '.join(sorted(dangling))}: not in this Bundle")

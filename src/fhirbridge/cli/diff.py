@@ -14,7 +14,7 @@ import msgspec
 import orjson
 import typer
 
-from fhirbridge.cli.output import lines, progress, say
+from fhirbridge.cli.output import AsJson, lines, progress, say
 from fhirbridge.cli.simulate import instant
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
@@ -38,7 +38,7 @@ def diff(
     ] = None,
     mapping: Annotated[str, typer.Option(metavar="NAME", help="How to read the records.")] = "uk-core",
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show who would get what instead under another pack. Writes nothing."""
     settings = read_settings(config)

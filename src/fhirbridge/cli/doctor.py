@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.output import FOUND, AsJson, say
 from fhirbridge.doctor import Examination, Finding, Level, examine
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.settings import Settings, read_settings
@@ -25,7 +25,7 @@ _MARKS = {Level.FINE: ("ok", "green"), Level.ATTENTION: ("note", "yellow"), Leve
 def doctor(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
     epr: Annotated[str | None, typer.Option(metavar="NAME", help="This EPR alone.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check each EPR, and show how feeds and writes will be done there. Writes nothing, reads no patient."""
     settings = read_settings(config)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from fhirbridge.cli.output import say
+from fhirbridge.cli.output import AsJson, say
 from fhirbridge.service.releasing import Holding, holdings
 from fhirbridge.service.releasing import release as let_go
 from fhirbridge.settings import Settings, read_settings
@@ -23,7 +23,7 @@ def loops(
     release: Annotated[
         list[str] | None, typer.Option(metavar="OBLIGATION", help="Write again about this one; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is held back because another system answers each write, or let it go on."""
     settings = read_settings(config)

@@ -12,7 +12,7 @@ import typer
 from fhirbridge.cli.deferred import MappingCommands
 from fhirbridge.cli.mapping_starter import starter
 from fhirbridge.cli.mapping_told import near, said
-from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.output import FOUND, AsJson, say
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.mapping_file import FILE, find
@@ -29,8 +29,6 @@ mapping = typer.Typer(
     add_completion=False,
     help="How the records of an EPR are read.",
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
 @mapping.callback()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -29,6 +29,8 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What is raised for wrong usage. Typer gives no name to it: it comes from its own copy of Click, or from Click."""
 
 Item = TypeVar("Item")
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
 def say(text: str) -> None:

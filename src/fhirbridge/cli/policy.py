@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fhirbridge.cli.deferred import PolicyCommands
-from fhirbridge.cli.output import say
+from fhirbridge.cli.output import AsJson, say
 from fhirbridge.cli.policy_page import told
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack, Step
@@ -26,7 +26,6 @@ policy = typer.Typer(
 )
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Packs or files; all that ship if none.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
 @policy.callback()

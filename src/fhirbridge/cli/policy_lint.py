@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.output import FOUND, AsJson, say
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.generate import as_bytes
 from fhirbridge.packs.lint import Flaw
@@ -26,7 +26,7 @@ def lint(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Look at how these settings assign packs too.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find what is wrong with packs before a patient meets it; exit status 1 where something is."""
     files = names or ([] if config else shipped_packs())

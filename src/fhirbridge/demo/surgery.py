@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from fhirbridge.fhir.canonical import NHS_NUMBER
 from fhirbridge.fhir.directory import Organisation
+from fhirbridge.fhir.r4 import FHIR_JSON
 
 REFERENCE = "Organization/riverside-surgery"
 _RESPONSE_CODE = "https://fhir.nhs.uk/STU3/CodeSystem/ITK-ResponseCode-1"
@@ -28,7 +29,7 @@ async def surgery(strangers: frozenset[str]) -> AsyncIterator[Organisation]:
     endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}/fhir"
 
     async def process_message(request: Request) -> Response:
-        return JSONResponse(_acknowledgement(await request.json(), strangers), media_type="application/fhir+json")
+        return JSONResponse(_acknowledgement(await request.json(), strangers), media_type=FHIR_JSON)
 
     app = Starlette(routes=[Route("/fhir/$process-message", process_message, methods=["POST"])])
     server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from fhirbridge.errors import SenderError
+from fhirbridge.fhir.wording import shown
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 _INSTANT = re.compile(
@@ -27,14 +28,14 @@ _ONE_SECOND = timedelta(seconds=1)
 def flaw_in_instant(value: object) -> str:
     """Why `value` is not a possible FHIR instant; "" when it is."""
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
-        return f"{_shown(value)} is not an instant; write it like 2026-03-02T09:30:00Z, with an offset"
+        return f"{shown(value)} is not an instant; write it like 2026-03-02T09:30:00Z, with an offset"
     return _impossible(value)
 
 
 def flaw_in_date(value: object) -> str:
     """Why `value` is not a possible FHIR date (YYYY, YYYY-MM or YYYY-MM-DD); "" when it is."""
     if not isinstance(value, str) or not _DATE.fullmatch(value):
-        return f"{_shown(value)} is not a date; write it like 2026-03-02"
+        return f"{shown(value)} is not a date; write it like 2026-03-02"
     return _impossible(value)
 
 
@@ -42,7 +43,7 @@ def flaw_in_date_time(value: object) -> str:
     """Why `value` is not a possible FHIR dateTime, partial or full; "" when it is."""
     if isinstance(value, str) and (_INSTANT.fullmatch(value) or _DATE.fullmatch(value)):
         return _impossible(value)
-    return f"{_shown(value)} is not a dateTime; write it like 2026-03-02 or 2026-03-02T09:30:00Z"
+    return f"{shown(value)} is not a dateTime; write it like 2026-03-02 or 2026-03-02T09:30:00Z"
 
 
 def flaw_in_end(value: object) -> str:
@@ -63,10 +64,6 @@ def _impossible(value: str) -> str:
     if _EARLIEST <= value[:4] <= _LATEST:
         return ""
     return f"{value} is not possible: the year must be from {_EARLIEST} to {_LATEST}"
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60]
 
 
 def to_instant(value: object, zone: tzinfo) -> datetime:

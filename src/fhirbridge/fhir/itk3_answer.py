@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.itk3 import EVENT
+from fhirbridge.fhir.linking import identity_of
 from fhirbridge.fhir.stu3 import found, from_xml, value
 
 RESPONSE = "ITK008M"
-_PREFIX = "urn:uuid:"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def answers(document: bytes, place: str) -> tuple[Answer, ...]:
         raise SenderError("has no MessageHeader: it is no message", place=place)
     if (value(header, "event/system"), value(header, "event/code")) != (EVENT, RESPONSE):
         raise SenderError(f"its event is not {RESPONSE}: it is no response", place=place)
-    about = value(header, "response/identifier").removeprefix(_PREFIX).lower()
+    about = identity_of(value(header, "response/identifier")).lower()
     if not about:
         raise SenderError("has no response.identifier: nobody can say which message it is about", place=place)
     at = _instant(value(header, "timestamp"), place)

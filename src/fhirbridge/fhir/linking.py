@@ -5,23 +5,23 @@ And how a Provenance names its write.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from fhirbridge.fhir.canonical import WRITE
 from fhirbridge.fhir.r4 import Resource
 
-_URN = "urn:uuid:"
+URN = "urn:uuid:"
 
 
 def urn(identity: str) -> str:
     """How resources of one Bundle refer to the one with this identity."""
-    return _URN + identity
+    return URN + identity
 
 
 def identity_of(name: str) -> str:
     """The identity in a `urn:uuid:`."""
-    return name.removeprefix(_URN)
+    return name.removeprefix(URN)
 
 
 def write_code(provenance: Resource) -> str:
@@ -35,7 +35,21 @@ def write_code(provenance: Resource) -> str:
 
 def referred(value: Any) -> set[str]:
     """Identities that a resource, or a part of one, refers to as `urn:uuid:{identity}`."""
-    return {reference.removeprefix(_URN) for reference in _references(value) if reference.startswith(_URN)}
+    return set(urns(value))
+
+
+def urns(value: Any) -> list[str]:
+    """The same in the order in which they stand there, as often as they do."""
+    found: list[str] = []
+    children: Iterable[Any] = value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        named = value.get("reference")
+        found = [identity_of(named)] if isinstance(named, str) and named.startswith(URN) else []
+        children = value.values()
+    for each in children:
+        if isinstance(each, dict | list):
+            found += urns(each)
+    return found
 
 
 def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] = ()) -> Any:
@@ -49,21 +63,10 @@ def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] 
     if not isinstance(value, dict):
         return value
     reference = value.get("reference")
-    identity = reference.removeprefix(_URN) if isinstance(reference, str) and reference.startswith(_URN) else None
+    identity = reference.removeprefix(URN) if isinstance(reference, str) and reference.startswith(URN) else None
     if identity is not None and identity in references:
         return {**value, "reference": references[identity]}
     if identity is not None and identity in missing:
         return {}
     parts_of = {name: pointed(part, references, missing) for name, part in value.items()}
     return {name: part for name, part in parts_of.items() if part not in ({}, []) or part == value[name]}
-
-
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for part in value:
-            yield from _references(part)
-    elif isinstance(value, dict):
-        if isinstance(reference := value.get("reference"), str):
-            yield reference
-        for part in value.values():
-            yield from _references(part)

@@ -16,8 +16,9 @@ from msgspec import Struct
 from fhirbridge.core.deliveries import Report, report_of_code
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.instants import flaw_in_instant
+from fhirbridge.fhir.linking import identity_of
 from fhirbridge.fhir.message import DISPATCH
-from fhirbridge.fhir.r4 import Resource
+from fhirbridge.fhir.r4 import Resource, objects
 
 LONGEST = 2000
 """Characters of an answer's words that are kept."""
@@ -50,7 +51,7 @@ def heard(bundle: Resource) -> Heard:
     if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "message":
         raise SenderError("is no message; send a Bundle of type message", place="Bundle.type", issue="value")
     entries = bundle.get("entry")
-    resources = [each["resource"] for each in _objects(entries) if isinstance(each.get("resource"), dict)]
+    resources = [each["resource"] for each in objects(entries) if isinstance(each.get("resource"), dict)]
     if not isinstance(entries, list) or len(resources) != len(entries) or not resources:
         raise SenderError("every entry needs a resource", place="Bundle.entry", issue="required")
     header = resources[0]
@@ -85,13 +86,13 @@ def _acknowledgement(header: Resource, others: list[Resource], happened: datetim
         told = f"{str(code)[:40]!r} is not allowed; send one of {', '.join(_RESPONSES)}"
         raise SenderError(told, place=f"{place}.code", issue="code-invalid")
     outcomes = (each for each in others if each.get("resourceType") == "OperationOutcome")
-    issues = [issue for outcome in outcomes for issue in _objects(outcome.get("issue"))]
+    issues = [issue for outcome in outcomes for issue in objects(outcome.get("issue"))]
     known = [(value, found) for value in _codes(issues) if (found := report_of_code(value)) is not None]
     value, report = known[0] if known else ("", _RESPONSES[code])
     if not value and report is Report.INFRASTRUCTURE_BAD and any(str(i.get("code")) in _NOT_KNOWN_HERE for i in issues):
         report = Report.BUSINESS_BAD
     return Heard(
-        about=about.removeprefix("urn:uuid:"),
+        about=identity_of(about),
         report=report,
         code=value,
         says=_words(issues),
@@ -101,15 +102,15 @@ def _acknowledgement(header: Resource, others: list[Resource], happened: datetim
 
 def _answer(written: Resource, header: Resource, happened: datetime | None) -> Heard:
     place = "Communication.inResponseTo"
-    answered = _objects(written.get("inResponseTo"))
+    answered = objects(written.get("inResponseTo"))
     named = [each["identifier"] for each in answered if isinstance(each.get("identifier"), dict)]
     keys = [str(each.get("value", "")) for each in named if each.get("system") == DISPATCH]
     response = header.get("response")
     if not keys and isinstance(response, dict) and isinstance(response.get("identifier"), str):
-        keys = [str(response["identifier"]).removeprefix("urn:uuid:")]
+        keys = [identity_of(response["identifier"])]
     if not keys or not keys[0]:
         raise SenderError(f"names no message of ours; give its identifier in {DISPATCH}", place=place, issue="required")
-    words = [each.get("contentString") for each in _objects(written.get("payload"))]
+    words = [each.get("contentString") for each in objects(written.get("payload"))]
     says = " ".join(each for each in words if isinstance(each, str))
     return Heard(
         about=keys[0],
@@ -121,18 +122,13 @@ def _answer(written: Resource, header: Resource, happened: datetime | None) -> H
 
 def _codes(issues: list[Resource]) -> list[str]:
     details = [issue["details"] for issue in issues if isinstance(issue.get("details"), dict)]
-    codings = [coding for each in details for coding in _objects(each.get("coding"))]
+    codings = [coding for each in details for coding in objects(each.get("coding"))]
     return [str(coding.get("code", "")) for coding in codings]
 
 
 def _words(issues: list[Resource]) -> str:
     said = [issue.get("diagnostics") or _text(issue.get("details")) for issue in issues]
     return " ".join(" ".join(each.split()) for each in said if isinstance(each, str))[:LONGEST]
-
-
-def _objects(value: object) -> list[Resource]:
-    """The objects of a list; none where it is not one."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _text(details: Any) -> Any:

@@ -14,6 +14,14 @@ from msgspec import Struct
 Resource = dict[str, Any]
 """A FHIR resource as parsed JSON."""
 
+FHIR_JSON = "application/fhir+json"
+"""The media type of FHIR in JSON (hl7.org/fhir/R4/json.html)."""
+
+
+def objects(value: object) -> list[Resource]:
+    """The objects of a list in a resource of which nothing is sure; none where it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
 
 def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())

@@ -15,6 +15,7 @@ from functools import partial
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.instants import flaw_in_date, flaw_in_date_time, flaw_in_end, flaw_in_instant
 from fhirbridge.fhir.r4 import RESOURCE_TYPES, SHAPES, Resource, Shape
+from fhirbridge.fhir.wording import shown
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 """R4's datatype id."""
@@ -29,7 +30,7 @@ def check(resource: Resource) -> None:
     """
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in RESOURCE_TYPES:
-        told = "is missing" if kind is None else f"{_shown(kind)} is not a resource type of FHIR R4"
+        told = "is missing" if kind is None else f"{shown(kind)} is not a resource type of FHIR R4"
         raise SenderError(f"{told}; send FHIR R4 JSON", place="resourceType", issue="structure")
     identity = resource.get("id")
     if not isinstance(identity, str) or not ID.fullmatch(identity):
@@ -53,7 +54,7 @@ def check(resource: Resource) -> None:
 
 def _code(place: str, codes: frozenset[str], value: object) -> None:
     if not isinstance(value, str) or value not in codes:
-        told = f"{_shown(value)} is not allowed; send one of {', '.join(sorted(codes))}"
+        told = f"{shown(value)} is not allowed; send one of {', '.join(sorted(codes))}"
         raise SenderError(told, place=place, issue="code-invalid")
 
 
@@ -114,11 +115,7 @@ def _refuse(kind: str, element: str, value: object, wanted: str) -> None:
     place = f"{kind}.{element}"
     if value is None:
         raise SenderError(f"is missing; {wanted}", place=place, issue="required")
-    raise SenderError(f"{_shown(value)} is not allowed; send {wanted}", place=place, issue="value")
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60]
+    raise SenderError(f"{shown(value)} is not allowed; send {wanted}", place=place, issue="value")
 
 
 _REQUIRED = {kind: shape.required for kind, shape in SHAPES.items()}

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from fhirbridge.fhir.canonical import BASE, profile
-from fhirbridge.fhir.r4 import Resource
+from fhirbridge.fhir.r4 import FHIR_JSON, Resource
 from fhirbridge.fhir.render.elements import utc
 
 _R4 = "http://hl7.org/fhir/SearchParameter"
@@ -94,7 +94,7 @@ def capability_statement(url: str, version: str, started: datetime) -> Resource:
         "software": {"name": "fhirbridge", "version": version},
         "implementation": {"description": "Read-only view of what fhirbridge wrote", "url": url},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": [FHIR_JSON, "json"],
         "rest": [
             {
                 "mode": "server",

@@ -6,6 +6,14 @@ from collections.abc import Iterable
 
 from fhirbridge.core.codes import display as display
 
+KINDS = {"Task": "Task", "Communication": "Message", "Flag": "Flag", "CarePlan": "Care plan"}
+"""What people call the types that the service writes."""
+
+
+def shown(value: object) -> str:
+    """A value as it is quoted in an error: enough of it to know it again."""
+    return repr(value)[:60]
+
 
 def sentence(text: str) -> str:
     """The text, ended as a sentence ends; "" stays ""."""

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fhirbridge.fhir import canonical
-from fhirbridge.fhir.r4 import Resource
+from fhirbridge.fhir.r4 import Resource, objects
 
 _NAMES = ("official", "usual", "")
 _HOMES = ("home", "", "work", "billing", "temp")
@@ -55,14 +55,14 @@ def address_of(resource: Resource | None) -> tuple[str, ...]:
 
 def phone_of(resource: Resource | None) -> str:
     """A telephone number; "" where there is none."""
-    points = [point for point in _objects((resource or {}).get("telecom")) if point.get("system") in {"phone", "sms"}]
+    points = [point for point in objects((resource or {}).get("telecom")) if point.get("system") in {"phone", "sms"}]
     chosen = _preferred(points, _PHONES)
     return clean(str(chosen.get("value") or "")) if chosen else ""
 
 
 def nhs_number_of(patient: Resource | None) -> str:
     """The NHS number in its three groups; "" where there is none."""
-    for identifier in _objects((patient or {}).get("identifier")):
+    for identifier in objects((patient or {}).get("identifier")):
         digits = re.sub(r"\D", "", str(identifier.get("value") or ""))
         if identifier.get("system") == canonical.NHS_NUMBER and len(digits) == len("9990000000"):
             return f"{digits[:3]}\u00a0{digits[3:6]}\u00a0{digits[6:]}"
@@ -90,7 +90,7 @@ def _partly(written: str) -> str:
 
 def _preferred(entries: Any, uses: Sequence[str]) -> dict[str, Any] | None:
     """The entry in use whose use comes first; entries that have ended or are old count for nothing."""
-    current = [entry for entry in _objects(entries) if entry.get("use") != "old" and not _ended(entry)]
+    current = [entry for entry in objects(entries) if entry.get("use") != "old" and not _ended(entry)]
     ranked = [(uses.index(use), n) for n, entry in enumerate(current) if (use := str(entry.get("use") or "")) in uses]
     return current[min(ranked)[1]] if ranked else next(iter(current), None)
 
@@ -98,10 +98,6 @@ def _preferred(entries: Any, uses: Sequence[str]) -> dict[str, Any] | None:
 def _ended(entry: dict[str, Any]) -> bool:
     period = entry.get("period")
     return isinstance(period, dict) and bool(period.get("end"))
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _strings(value: Any) -> Iterable[str]:

@@ -10,10 +10,9 @@ from datetime import datetime
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.fhir.r4 import Resource
-from fhirbridge.fhir.wording import display
+from fhirbridge.fhir.wording import KINDS, display
 from fhirbridge.simulation.playing import Written
 
-_KINDS = {"Task": "Task", "Communication": "Message", "Flag": "Flag", "CarePlan": "Care plan"}
 _ENDED = {
     "completed": "Done",
     "cancelled": "Withdrawn",
@@ -84,7 +83,7 @@ def reason(provenance: Resource) -> str:
 
 def _what_happened(write: Written) -> str:
     resource, before = write.resource, write.before
-    kind = _KINDS[resource["resourceType"]]
+    kind = KINDS[resource["resourceType"]]
     if before is None:
         return kind
     if resource["status"] != before["status"]:

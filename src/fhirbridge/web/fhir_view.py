@@ -25,8 +25,8 @@ from fhirbridge.fhir import view
 from fhirbridge.fhir.audit_event import Did
 from fhirbridge.fhir.capability import Way
 from fhirbridge.fhir.copies import COPY
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.ports import Listed, Resource, Subject, Wanted
-from fhirbridge.web.outcomes import FHIR_JSON
 from fhirbridge.web.searching import PAGE, Patients, Search, search
 from fhirbridge.web.witness import Witness
 from fhirbridge.wiring.service import Runtime

@@ -17,8 +17,8 @@ from fhirbridge.adapters.feeds.registering import secret_matches
 from fhirbridge.errors import NotAllowed, NotKnown
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.notification import Notification
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.web.bodies import body_of
-from fhirbridge.web.outcomes import FHIR_JSON
 from fhirbridge.wiring.service import Runtime
 
 

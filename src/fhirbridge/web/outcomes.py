@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fhirbridge.errors import FhirbridgeError, NotAllowed, NotKnown, SenderError
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.service.measures import REFUSED
 from fhirbridge.service.site import said
-
-FHIR_JSON = "application/fhir+json"
 
 _ISSUES = {
     HTTPStatus.NOT_FOUND: "not-found",

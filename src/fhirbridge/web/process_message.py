@@ -18,10 +18,10 @@ from fhirbridge.channels import Told
 from fhirbridge.errors import NotAllowed, NotKnown
 from fhirbridge.fhir.message_answer import heard
 from fhirbridge.fhir.notification import read_json
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.service.measures import REPORTS
 from fhirbridge.settings import ReceiverSettings
 from fhirbridge.web.bodies import body_of
-from fhirbridge.web.outcomes import FHIR_JSON
 from fhirbridge.web.witness import Witness
 from fhirbridge.wiring.channels import PROCESS_MESSAGE
 from fhirbridge.wiring.service import Runtime

@@ -26,9 +26,9 @@ from fhirbridge.adapters.epr.bundles import checked, committed, matches, next_pa
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.adapters.epr.throttle import Throttle
 from fhirbridge.errors import EprError, EprUnavailable
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.ports import Delivery, Event, Receipt, Resource
 
-FHIR_JSON = "application/fhir+json"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=10.0)
 LONGEST = 120.0
 LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)

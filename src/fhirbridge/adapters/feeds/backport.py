@@ -18,6 +18,7 @@ from fhirbridge.fhir import notification
 from fhirbridge.fhir.capability import Capability, FeedKind, topic
 from fhirbridge.fhir.capability.statement import BACKPORT, BACKPORT_PROFILE
 from fhirbridge.fhir.notification import Notification
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.ports import Epr, Event, Hearing, Resource, Standing, Store, Watch
 
 MISSED_BEATS = 2.5
@@ -114,7 +115,7 @@ class BackportFeed:
         channel: Resource = {
             "type": "rest-hook",
             "endpoint": endpoint,
-            "payload": "application/fhir+json",
+            "payload": FHIR_JSON,
             "_payload": {"extension": [content]},
             "header": [header],
         }

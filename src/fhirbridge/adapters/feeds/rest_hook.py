@@ -11,6 +11,7 @@ from datetime import datetime
 
 from fhirbridge.adapters.feeds.registering import Reader, Registrar, not_offered
 from fhirbridge.fhir.capability import Capability, FeedKind
+from fhirbridge.fhir.r4 import FHIR_JSON
 from fhirbridge.ports import Epr, Event, Resource, Store, Watch
 
 NEEDED = ("Appointment", "Encounter", "EpisodeOfCare")
@@ -28,7 +29,7 @@ class RestHookFeed:
     def __init__(self, epr: Epr, store: Store, endpoint: str, *, reader: Reader, empty: bool = False) -> None:
         self._epr = epr
         self._reader = reader
-        self._payload = {} if empty else {"payload": "application/fhir+json"}
+        self._payload = {} if empty else {"payload": FHIR_JSON}
         self._registrar = Registrar(epr, store, endpoint, self.kind, self._channel)
 
     async def establish(self, types: Sequence[str], now: datetime) -> list[Watch]:

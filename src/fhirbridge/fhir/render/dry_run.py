@@ -7,9 +7,10 @@ from typing import Any
 
 from fhirbridge.errors import Defect
 from fhirbridge.fhir import canonical
+from fhirbridge.fhir.linking import URN, identity_of
 from fhirbridge.fhir.merge import merge
 from fhirbridge.fhir.r4 import Resource
-from fhirbridge.fhir.render.elements import URN, logical_id, utc
+from fhirbridge.fhir.render.elements import logical_id, utc
 from fhirbridge.fhir.render.outgoing import Outgoing
 
 
@@ -48,7 +49,7 @@ def resolved(value: Any) -> Any:
         return value
     named = value.get("reference")
     if isinstance(named, str) and named.startswith(URN):
-        return value | {"reference": f"{value['type']}/{logical_id(named.removeprefix(URN))}"}
+        return value | {"reference": f"{value['type']}/{logical_id(identity_of(named))}"}
     return {name: resolved(each) if isinstance(each, dict | list) else each for name, each in value.items()}
 
 

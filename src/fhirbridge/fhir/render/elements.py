@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decision import Obligation, Reason
@@ -17,10 +16,10 @@ from fhirbridge.core.effects import Withdrawal
 from fhirbridge.core.facts import Source
 from fhirbridge.errors import Defect
 from fhirbridge.fhir import canonical
+from fhirbridge.fhir.linking import urn
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.wording import display, sentences
 
-URN = "urn:uuid:"
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 WITHDRAWN = {
@@ -82,7 +81,7 @@ def withdrawal_text(reason: Withdrawal, because: Iterable[Reason]) -> str:
 
 def thing_reference(resource_type: str, identity: str) -> Resource:
     """Reference to another thing of the service, whose place in the EPR is not known yet."""
-    return {"reference": f"{URN}{identity}", "type": resource_type}
+    return {"reference": urn(identity), "type": resource_type}
 
 
 def local(instant: datetime, calendar: Calendar) -> str:
@@ -111,20 +110,6 @@ def sources(obligation: Obligation) -> tuple[Source, ...]:
     ends = [source for source in (obligation.trigger, obligation.answer) if source]
     cited = (source for reason in obligation.because for source in reason.sources)
     return tuple(dict.fromkeys([*ends[:1], *obligation.evidence, *cited, *ends[1:]]))
-
-
-def urns(value: dict[str, Any] | list[Any]) -> list[str]:
-    """Identities that the resource refers to as `urn:uuid:…`, in order."""
-    found: list[str] = []
-    children: Iterable[Any] = value
-    if isinstance(value, dict):
-        named = value.get("reference")
-        found = [named.removeprefix(URN)] if isinstance(named, str) and named.startswith(URN) else []
-        children = value.values()
-    for each in children:
-        if isinstance(each, dict | list):
-            found += urns(each)
-    return found
 
 
 def _written(instant: datetime) -> str:

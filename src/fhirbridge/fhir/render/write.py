@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fhirbridge.core.decision import Amend, Complete, Create, MarkDelivery, Withdraw, Write
 from fhirbridge.core.effects import Kind
+from fhirbridge.fhir.linking import urns
 from fhirbridge.fhir.merge import point_path
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render import care_plan, communication, flag, task
-from fhirbridge.fhir.render.elements import local, urns
+from fhirbridge.fhir.render.elements import local
 from fhirbridge.fhir.render.form import Form
 from fhirbridge.fhir.render.outgoing import Outgoing
 from fhirbridge.fhir.render.provenance import provenance

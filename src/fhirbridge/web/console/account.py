@@ -22,7 +22,7 @@ from fhirbridge.core.withholding import WithheldCorrection, withheld_corrections
 from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import WITHDRAWN
-from fhirbridge.fhir.wording import display
+from fhirbridge.fhir.wording import KINDS, display
 from fhirbridge.ports import DeadLetter, Double, Known, Listed, Store, Subject, Wanted
 from fhirbridge.service import Site
 from fhirbridge.service.assigning import parts
@@ -30,7 +30,6 @@ from fhirbridge.service.merging import as_one
 from fhirbridge.simulation.account import title
 from fhirbridge.web.console.work import Identity, identities
 
-_KINDS = {"Task": "Task", "Communication": "Message", "Flag": "Flag", "CarePlan": "Care plan"}
 _TAKEN_BACK = frozenset({"cancelled", "stopped", "not-done", "revoked", "inactive", "entered-in-error"})
 _ALL = 10_000
 
@@ -157,7 +156,7 @@ def _item(thing: Thing, listed: Listed | None, known: Known, refused: str) -> It
     ended = thing.withdrawn or (listed.updated if listed and status in _TAKEN_BACK else None)
     return Item(
         identity=thing.identity,
-        kind=_KINDS[thing.key.kind],
+        kind=KINDS[thing.key.kind],
         title=title(resource) if listed else display(thing.key.action),
         role=display(thing.key.role) if thing.key.role else "",
         status=status or ("withdrawn" if thing.withdrawn else "decided"),
