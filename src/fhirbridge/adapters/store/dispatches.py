@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fhirbridge.adapters.store import inbox, outbox, subjects
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.dialect import insert_into
-from fhirbridge.adapters.store.dispatch_table import dispatches
+from fhirbridge.adapters.store.tables import dispatches
 from fhirbridge.channels import Dispatch, Sent, Told
 from fhirbridge.core.deliveries import Recipient, Report
 from fhirbridge.core.effects import Addressed, AnyEffect, HandedOver, Reported, Unaddressed, Withdrawn

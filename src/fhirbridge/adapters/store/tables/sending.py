@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 
-from fhirbridge.adapters.store.tables import Instant, metadata
+from fhirbridge.adapters.store.tables.columns import ROW, Instant, metadata
 
 dispatches = Table(
     "dispatches",
     metadata,
-    Column("row", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("row", ROW, primary_key=True, autoincrement=True),
     Column("key", Text, nullable=False),
     Column("epr", Text, nullable=False),
     Column("patient", Text, nullable=False),
