@@ -7,9 +7,8 @@ a double that lets more pass than the real thing hides faults. Rows are delivere
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 
 from fhirbridge.adapters.epr import entries
 from fhirbridge.adapters.epr.delivery import deliver
+from fhirbridge.adapters.memory_search import matches, unsupported
 from fhirbridge.errors import EprConflict, EprRefused
 from fhirbridge.fhir.linking import identity_of, pointed, referred
 from fhirbridge.ports import Clock, Delivery, Event, Receipt, Resource
@@ -44,8 +44,6 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "Subscription": ("status", "reason", "criteria", "channel"),
     "Task": ("status", "intent"),
 }
-_PATIENT = ("subject", "patient", "for")
-_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class _Outcome(Struct, frozen=True):
@@ -94,7 +92,8 @@ class MemoryEpr:
         """All matches, by the instant of their last change.
 
         Parameters: `_id`, `_lastUpdated` and `date` (ge, gt, le, lt), `_tag`, `identifier`, `patient`, `subject`,
-        `location`, `status`, `criteria`, `url`; commas are alternatives, several values have to match each, as in FHIR.
+        `location`, `status`, `target`, `criteria`, `url`; commas are alternatives, several values have to match each, as
+        in FHIR.
         `_count` and `_sort` change nothing here.
 
         Raises:
@@ -194,7 +193,7 @@ class MemoryEpr:
     def _existing(self, request: Resource) -> Resource | None:
         if "ifNoneExist" not in request:
             return None
-        found = list(self._matches(request["url"], parse_qsl(request["ifNoneExist"])))
+        found = self._matches(request["url"], parse_qsl(request["ifNoneExist"]))
         if len(found) > 1:
             raise EprConflict(f"{self.name}: conditional create of {request['url']}: {len(found)} match")
         return found[0] if found else None
@@ -233,17 +232,14 @@ class MemoryEpr:
     def _current(self, reference: str) -> Resource | None:
         return self._versions.get(reference, [None])[-1]
 
-    def _matches(self, kind: str, parameters: Any) -> Iterator[Resource]:
+    def _matches(self, kind: str, parameters: Sequence[tuple[str, str]]) -> list[Resource]:
         if kind not in _REQUIRED:
             raise EprRefused(f"{self.name}: {kind}: no such resource type here")
-        wanted = [(name, value) for name, value in parameters if name not in ("_count", "_sort")]
-        if unknown := [name for name, _ in wanted if name not in _PARAMETERS]:
+        if unknown := unsupported(parameters):
             raise EprRefused(f"{self.name}: search parameter {', '.join(unknown)} is not supported for {kind}")
         current = [versions[-1] for versions in self._versions.values()]
-        found = [one for one in current if one and one["resourceType"] == kind]
-        found.sort(key=lambda resource: resource["meta"]["lastUpdated"])
-        matches = [one for one in found if all(_PARAMETERS[name](one, value.split(",")) for name, value in wanted)]
-        return iter(matches)
+        found = [one for one in current if one and one["resourceType"] == kind and matches(one, parameters)]
+        return sorted(found, key=lambda resource: resource["meta"]["lastUpdated"])
 
     async def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -275,68 +271,3 @@ def _renamed(resource: Resource, names: Mapping[str, str]) -> Resource:
     if dangling := referred(renamed):
         raise EprRefused(f"{resource.get('resourceType')} refers to {', '.join(sorted(dangling))}: not in this Bundle")
     return renamed
-
-
-def _is_about(resource: Resource, values: Sequence[str]) -> bool:
-    return bool(_patients(resource) & {value if "/" in value else f"Patient/{value}" for value in values})
-
-
-def _token(element: Resource, value: str, of: str) -> bool:
-    system, bar, code = value.rpartition("|")
-    return element.get(of) == code and (not bar or element.get("system", "") == system)
-
-
-def _compared(stored: str, value: str) -> bool:
-    left = datetime.fromisoformat(stored)
-    return _within(left, left, value)
-
-
-def _within(low: datetime, high: datetime, value: str) -> bool:
-    """How FHIR compares a time from `low` to `high` with an instant that has a prefix."""
-    prefix, instant = (value[:2], value[2:]) if value[:2].isalpha() else ("eq", value)
-    right = datetime.fromisoformat(instant)
-    return {"ge": high >= right, "gt": high > right, "le": low <= right, "lt": low < right, "eq": low == right}[prefix]
-
-
-def _takes_place(resource: Resource, values: Sequence[str]) -> bool:
-    period = resource.get("period", {"start": resource.get("start"), "end": resource.get("start")})
-    if not period.get("start"):
-        return False
-    low = _moment(period["start"])
-    high = _moment(period["end"]) if period.get("end") else _EVER
-    return any(_within(low, high, value) for value in values)
-
-
-def _moment(written: str) -> datetime:
-    read = datetime.fromisoformat(written)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def _is_at(resource: Resource, values: Sequence[str]) -> bool:
-    actors = {participant.get("actor", {}).get("reference") for participant in resource.get("participant", [])}
-    return bool(actors & {value if "/" in value else f"Location/{value}" for value in values})
-
-
-def _patients(resource: Resource) -> set[str]:
-    direct = [resource.get(name, {}) for name in _PATIENT]
-    actors = [participant.get("actor", {}) for participant in resource.get("participant", [])]
-    references = {str(one.get("reference", "")) for one in [*direct, *actors]}
-    if resource["resourceType"] == "Patient":
-        references.add(entries.reference_of(resource))
-    return references
-
-
-_PARAMETERS: Mapping[str, Callable[[Resource, Sequence[str]], bool]] = {
-    "_id": lambda one, values: one["id"] in values,
-    "_lastUpdated": lambda one, values: any(_compared(one["meta"]["lastUpdated"], value) for value in values),
-    "date": _takes_place,
-    "location": _is_at,
-    "_tag": lambda one, values: any(_token(tag, v, "code") for tag in one["meta"].get("tag", []) for v in values),
-    "identifier": lambda one, values: any(_token(i, v, "value") for i in one.get("identifier", []) for v in values),
-    "patient": _is_about,
-    "subject": _is_about,
-    "status": lambda one, values: one.get("status") in values,
-    "target": lambda one, values: any(target.get("reference") in values for target in one.get("target", [])),
-    "criteria": lambda one, values: one.get("criteria") in values,
-    "url": lambda one, values: one.get("channel", {}).get("endpoint") in values,
-}
