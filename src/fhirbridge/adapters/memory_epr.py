@@ -92,9 +92,8 @@ class MemoryEpr:
         """All matches, by the instant of their last change.
 
         Parameters: `_id`, `_lastUpdated` and `date` (ge, gt, le, lt), `_tag`, `identifier`, `patient`, `subject`,
-        `location`, `status`, `target`, `criteria`, `url`; commas are alternatives, several values have to match each, as
-        in FHIR.
-        `_count` and `_sort` change nothing here.
+        `location`, `status`, `target`, `criteria`, `url`; commas are alternatives, several values have to match each,
+        as in FHIR. `_count` and `_sort` change nothing here.
 
         Raises:
             EprRefused: the type or a parameter is not known.
