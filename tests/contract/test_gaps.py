@@ -107,6 +107,18 @@ async def test_who_was_held_back_is_due_when_the_last_gap_closes(store: Store) -
     assert await store.due(NOON + 6 * MINUTE, 9) == [ANN]
 
 
+async def test_who_waits_for_the_gaps_of_an_epr_is_told(store: Store) -> None:
+    await store.gaps.found(GAP)
+    await store.gaps.hold(Subject("epr", "Patient/bob"))
+    await store.gaps.hold(ANN)
+    assert await store.gaps.waiting("epr") == [ANN, Subject("epr", "Patient/bob")]
+    assert await store.gaps.waiting("other") == []
+
+    await read(store, GAP, NOON + 2 * MINUTE)
+    await store.gaps.close("epr", NOON + 5 * MINUTE)
+    assert await store.gaps.waiting("epr") == []
+
+
 async def test_a_gap_that_closes_during_a_decision_is_news(store: Store) -> None:
     await store.gaps.found(GAP)
     known = await store.load(ANN)

@@ -69,6 +69,10 @@ class MemoryGaps:
         self._held.add(subject)
         return True
 
+    async def waiting(self, epr: str) -> list[Subject]:
+        """The patients who will be looked at again when the gaps have closed."""
+        return sorted((one for one in self._held if one.epr == epr), key=lambda one: one.patient)
+
     async def mark(self, epr: str, of: str, at: datetime) -> None:
         """Note how far something has come."""
         self._marks[epr, of] = at

@@ -27,7 +27,7 @@ def doctor(
     epr: Annotated[str | None, typer.Option(metavar="NAME", help="This EPR alone.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check each EPR, and show how feeds and writes will be done there. Writes nothing, reads no patient."""
+    """Check each EPR: how feeds and writes are done there, and its open gaps. Writes nothing, reads no patient."""
     settings = read_settings(config)
     if not settings.eprs:
         raise ConfigurationError("no EPR is configured; write eprs: {NAME: {base_url: …}}", place="eprs")

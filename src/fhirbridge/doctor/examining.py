@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.doctor.asking import let_in, reach
 from fhirbridge.doctor.configured import means_of, of_directory, of_letters, of_settings
 from fhirbridge.doctor.findings import Examination, Finding
+from fhirbridge.doctor.gaps import Missing, of_gaps
 from fhirbridge.doctor.judging import judged
 from fhirbridge.doctor.mesh import of_certificates, of_mesh
 from fhirbridge.doctor.trying import try_searches
@@ -40,16 +43,17 @@ async def examine(name: str, settings: Settings) -> Examination:
     ours = [*of_directory(packs, directory), *of_ways(settings, directory), *of_letters(settings, packs, calendar)]
     ours += of_certificates(settings, name, one, SystemClock().now())
     ours += await of_mesh(settings, mesh_of(settings, SystemClock()))
+    missing = await of_gaps(settings.database_url, name, packs, calendar)
     types = sorted(mapping.resource_types, key=lambda kind: (_rank(kind), kind))
     async with epr_of(name, one) as epr:
         reached, capability = await reach(epr, means_of(one))
         if capability is None:
-            return Examination(epr=name, base_url=str(one.base_url), findings=(*ours, reached))
+            return _with(missing, Examination(epr=name, base_url=str(one.base_url), findings=(*ours, reached)))
         readable = [kind for kind in types if capability.offer(kind).can("read")]
         entry = await let_in(epr, readable, means_of(one), capability.security)
         feeds = feeds_for(capability, types, EVENTFUL, subscribe=one.subscribe, wanted=one.feed)
         entry += await try_searches(epr, feeds, one.polling.demands)
-    return _examined(name, settings, one, capability, feeds, [*ours, reached, *entry])
+    return _with(missing, _examined(name, settings, one, capability, feeds, [*ours, reached, *entry]))
 
 
 def _packs(settings: Settings, one: EprSettings, calendar: Calendar) -> list[Pack]:
@@ -78,6 +82,10 @@ def _examined(
         feeds=feeds,
         writes=writes,
     )
+
+
+def _with(missing: Missing, one: Examination) -> Examination:
+    return replace(one, findings=(*one.findings, *missing.found), gaps=missing.gaps, held_back=missing.held_back)
 
 
 def _rank(kind: str) -> int:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from fhirbridge.fhir.capability import Feed, Writing
+from fhirbridge.service.gaps import HeldStep, OpenGap
 
 
 class Level(StrEnum):
@@ -30,8 +31,18 @@ class Finding(Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+class HeldBack(Struct, frozen=True, kw_only=True):
+    """What open gaps hold back: steps that ask for nothing new, and for how many patients one of them waits now."""
+
+    patients: int
+    steps: tuple[HeldStep, ...]
+
+
 class Examination(Struct, frozen=True, kw_only=True):
-    """One EPR: everything that was checked there, and the feeds and ways of writing that follow."""
+    """One EPR: everything that was checked there, and the feeds and ways of writing that follow.
+
+    `gaps` are those that are open in the service's database, `held_back` what they hold back; None without any.
+    """
 
     epr: str
     base_url: str
@@ -40,6 +51,8 @@ class Examination(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     feeds: tuple[Feed, ...] = ()
     writes: tuple[Writing, ...] = ()
+    gaps: tuple[OpenGap, ...] = ()
+    held_back: HeldBack | None = None
 
     @property
     def supported(self) -> bool:

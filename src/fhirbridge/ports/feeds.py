@@ -102,6 +102,10 @@ class Gaps(Protocol):
         """Look at the patient again when the gaps of their EPR have closed; False where none is open any more."""
         ...
 
+    async def waiting(self, epr: str) -> list[Subject]:
+        """The patients who will be looked at again when the gaps of this EPR have closed, by reference."""
+        ...
+
     async def heard(self, hearing: Hearing) -> None:
         """Remember what was last heard of a feed; replaces what was there of the same EPR and type."""
         ...

@@ -28,8 +28,9 @@ REFUSAL = {"resourceType": "OperationOutcome", "issue": [{"diagnostics": "name a
 
 
 @pytest.fixture(autouse=True)
-def _read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Packs and mappings are the same in every test here, and take longer to read than all the rest."""
+    monkeypatch.chdir(tmp_path)  # without a database
     monkeypatch.setattr(examining, "pack_of", lambda name, settings, calendar: pack(name))
     monkeypatch.setattr(examining, "mapping_of", lambda name, one: mapping(one.mapping))
 

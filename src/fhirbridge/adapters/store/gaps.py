@@ -77,6 +77,12 @@ class SqlGaps:
             await connection.execute(row.on_conflict_do_nothing(index_elements=["epr", "patient"]))
             return True
 
+    async def waiting(self, epr: str) -> list[Subject]:
+        """The patients who will be looked at again when the gaps have closed."""
+        query = select(held.c.patient).where(held.c.epr == epr).order_by(held.c.patient)
+        async with self._database.reading() as connection:
+            return [Subject(epr, patient) for (patient,) in await connection.execute(query)]
+
     async def mark(self, epr: str, of: str, at: datetime) -> None:
         """Note how far something has come."""
         async with self._database.writing() as connection:

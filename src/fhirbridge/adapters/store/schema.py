@@ -48,6 +48,12 @@ def migrate(connection: Connection, where: str) -> None:
     command.upgrade(config, "head")
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether the schema is the one that this version of the code works with."""
+    head = ScriptDirectory.from_config(configuration()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == head
+
+
 def _is_known(scripts: ScriptDirectory, revision: str) -> bool:
     try:
         return scripts.get_revision(revision) is not None
