@@ -76,9 +76,11 @@ class Answering:
 
     def _loose_answer(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
         """The first Task that staff made themselves while the ask was open, and that has answered none before it."""
+        # What another pathway asked for before this one took its place has been open since then.
+        since = min(ask.since, ask.thing.since) if ask.thing is not None else ask.since
         for task in self._loose.get(ask.act.action, ()):
             happened = happened_at(task)
-            if happened < ask.since or (ending is not None and happened > ending.at):
+            if happened < since or (ending is not None and happened > ending.at):
                 continue
             reference = task.latest.source.reference
             cases = self._record.cases
