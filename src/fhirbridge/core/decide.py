@@ -155,7 +155,9 @@ class Looking:
     def _place(self, name: Name, view: View, look: Callable[[], list[Run]]) -> tuple[Found, list[Run]]:
         """Look into one place, or remember what was found there; that, and its runs."""
         runs, memory = self._runs, self._memory
-        known = memory.recall(name, view, runs.now) if memory is not None else None
+        if memory is None:
+            return runs.found, look()
+        known = memory.recall(name, view, runs.now)
         if known is not None:
             runs.remembered(known[0])
             return known
@@ -163,8 +165,7 @@ class Looking:
         here = look()
         found, runs.found = runs.found, outside
         runs.found.take(found)
-        if memory is not None:
-            memory.keep(name, view, found, here, runs.now)
+        memory.keep(name, view, found, here, runs.now)
         return found, here
 
     def _start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:

@@ -7,7 +7,7 @@ these four.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -30,29 +30,33 @@ class Finding(Struct, frozen=True):
 
 def earliest(instants: Iterable[datetime | None]) -> datetime | None:
     """The first of the instants that are given; None if none is."""
-    return min((instant for instant in instants if instant is not None), default=None)
+    first = None
+    for instant in instants:
+        if instant is not None and (first is None or instant < first):
+            first = instant
+    return first
 
 
-def all_of(findings: tuple[Finding, ...]) -> Finding:
+def all_of(findings: Sequence[Finding]) -> Finding:
     """Holds when each does, since the last of them began to."""
     if len(findings) == 1:
         return findings[0]
-    missing = tuple(f for f in findings if not f.holds)
-    changes = earliest(f.changes_at for f in findings)
+    missing = [f for f in findings if not f.holds]
+    changes = earliest([f.changes_at for f in findings])
     if missing:
-        return Finding(False, min(f.since for f in missing), _reasons(missing), changes)
-    return Finding(True, max((f.since for f in findings), default=BEGINNING), _reasons(findings), changes)
+        return Finding(False, min([f.since for f in missing]), _reasons(missing), changes)
+    return Finding(True, max([f.since for f in findings], default=BEGINNING), _reasons(findings), changes)
 
 
-def any_of(findings: tuple[Finding, ...]) -> Finding:
+def any_of(findings: Sequence[Finding]) -> Finding:
     """Holds when one does, since the first of them began to."""
     if len(findings) == 1:
         return findings[0]
-    holding = tuple(f for f in findings if f.holds)
-    changes = earliest(f.changes_at for f in findings)
+    holding = [f for f in findings if f.holds]
+    changes = earliest([f.changes_at for f in findings])
     if holding:
-        return Finding(True, min(f.since for f in holding), _reasons(holding), changes)
-    return Finding(False, max((f.since for f in findings), default=BEGINNING), _reasons(findings), changes)
+        return Finding(True, min([f.since for f in holding]), _reasons(holding), changes)
+    return Finding(False, max([f.since for f in findings], default=BEGINNING), _reasons(findings), changes)
 
 
 def negated(finding: Finding) -> Finding:
@@ -60,5 +64,7 @@ def negated(finding: Finding) -> Finding:
     return Finding(not finding.holds, finding.since, finding.because, finding.changes_at)
 
 
-def _reasons(findings: Iterable[Finding]) -> tuple[Reason, ...]:
+def _reasons(findings: Sequence[Finding]) -> tuple[Reason, ...]:
+    if len(findings) == 1:
+        return findings[0].because
     return tuple(dict.fromkeys(reason for finding in findings for reason in finding.because))

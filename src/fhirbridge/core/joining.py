@@ -6,7 +6,7 @@ has been written keeps its identity, its due date and its text; a new ask for it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
 from fhirbridge.core.calendar import spoken
@@ -27,11 +27,13 @@ Made = dict[tuple[int, ...], tuple[list[Ask], Obligation]]
 """What groups of asks came to, by the ids of the asks."""
 
 
-def join(asks: Iterable[Ask], pack: Pack, before: Made | None = None) -> tuple[tuple[Obligation, ...], Made]:
+def join(asks: Sequence[Ask], pack: Pack, before: Made | None = None) -> tuple[tuple[Obligation, ...], Made]:
     """The obligations that these asks come to, in the order in which they arose, and which came of which.
 
     Groups of the very asks that were joined `before` come to the same.
     """
+    if not asks:
+        return (), {}
     groups: dict[object, list[Ask]] = {}
     loose: list[Ask] = []
     for ask in asks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from fhirbridge.core.asking import Desk
 from fhirbridge.core.decision import Standing
@@ -53,7 +54,7 @@ class Runs:
         self.found = Found()
         """What has been found so far in the place that is looked into."""
         self._starts = starts
-        self._answered: dict[object, Finding] = {}
+        self._answered: dict[object, Any] = {}
 
     @cached_property
     def _desk(self) -> Desk:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -26,6 +26,9 @@ from fhirbridge.core.timeline import Record
 
 if TYPE_CHECKING:
     from fhirbridge.core.policy import Act, Step
+
+
+Answered = TypeVar("Answered")
 
 
 class Answer(Struct, frozen=True):
@@ -154,8 +157,8 @@ class Scene(Struct):
     patient_wide: bool = False
     """What is asked for belongs to the patient, whichever case it is seen in."""
 
-    answered: dict[object, Finding] = {}
-    """What conditions that are asked again and again have answered in this decision, by all that they look at."""
+    answered: dict[object, Any] = {}
+    """What is asked for again and again in this decision, and was found, by all that was looked at."""
 
     @property
     def visits(self) -> tuple[Visit, ...]:
@@ -174,12 +177,12 @@ class Scene(Struct):
         self.place.looked_around = True
         return self.course
 
-    def once(self, question: object, find: Callable[[Scene], Finding]) -> Finding:
+    def once(self, question: object, find: Callable[[Scene], Answered]) -> Answered:
         """The answer to this question, found only the first time that it is asked in this decision."""
-        finding = self.answered.get(question)
-        if finding is None:
-            finding = self.answered[question] = find(self)
-        return finding
+        known: Answered | None = self.answered.get(question)
+        if known is None:
+            known = self.answered[question] = find(self)
+        return known
 
     def step(self, step: str) -> StepState | None:
         """The state of a step: of this run, else of the first run of this spell that has it."""

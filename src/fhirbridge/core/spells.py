@@ -107,14 +107,15 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     closed = _closed(case, record, now, late)
     until = min(now, closed.at) if closed else now
     misses = [_miss(v, late) for v in case.missed]
-    upcoming = [m.at if m.at > now else m.clock for m in misses if m.clock > now]
+    upcoming: list[datetime | None] = [m.at if m.at > now else m.clock for m in misses if m.clock > now]
     lapses = [m for m in (*misses, *_called_off(case, late)) if m.at <= until]
     if len(lapses) > 1:
         lapses.sort(key=lambda m: (m.at, m.visit.source))
     signs = Signs(case, record, own, until)
     written = [at for at, _ in check_ins(record, case, BEGINNING, until)] if record.messages else []
     spells = _spells(lapses, written, signs, closed)
-    changes_at = earliest((*upcoming, case.comes_after(now)))
+    upcoming.append(case.comes_after(now))
+    changes_at = earliest(upcoming)
     return Course(case, spells, closed, _died(record, now), signs.last, changes_at)
 
 
@@ -133,8 +134,10 @@ def _miss(visit: Visit, late: float) -> Miss:
 
 def _closed(case: Case, record: Record, now: datetime, late: float) -> Ending | None:
     """What ended the case first: its discharge, or the patient's death."""
-    endings = [ending for ending in (_discharged(case, now, late), _died(record, now)) if ending is not None]
-    return min(endings, key=lambda e: e.at, default=None)
+    discharged, died = _discharged(case, now, late), _died(record, now)
+    if discharged is None or died is None:
+        return discharged or died
+    return died if died.at < discharged.at else discharged
 
 
 def _discharged(case: Case, now: datetime, late: float) -> Ending | None:
@@ -163,7 +166,7 @@ def _spells(lapses: list[Miss], written: list[datetime], signs: Signs, closed: E
     for lapse in lapses:
         inside.setdefault(signs.next_from(lapse.at), []).append(lapse)
     misses = [m for m in lapses if not m.cancelled]
-    return tuple(_spell(number, inside[number], lapses, misses, signs, closed) for number in sorted(inside))
+    return tuple([_spell(number, inside[number], lapses, misses, signs, closed) for number in sorted(inside)])
 
 
 def _spell(

@@ -6,6 +6,7 @@ Whatever is not recorded is unknown, never low risk; a record that contradicts i
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -27,7 +28,7 @@ def next_change(scene: Scene, codes: frozenset[str]) -> datetime | None:
     if scene.ref < scene.now:
         return None
     edges = [edge for s in scene.record.signals if s.code in codes for edge in (s.start, s.end)]
-    return earliest(edge for edge in edges if edge is not None and edge > scene.now)
+    return earliest([edge for edge in edges if edge is not None and edge > scene.now]) if edges else None
 
 
 class SignalHolds(Struct, frozen=True):
@@ -37,6 +38,8 @@ class SignalHolds(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the first of the live ones began."""
+        if all(s.code not in self.codes for s in scene.record.signals):
+            return _absent(self.codes)
         return scene.once((self, scene.ref), self._find)
 
     def _find(self, scene: Scene) -> Finding:
@@ -47,8 +50,13 @@ class SignalHolds(Struct, frozen=True):
             return Finding(True, min(s.start for s in live), because, changes)
         past = [s for s in scene.record.signals if s.code in self.codes and s.end is not None and s.end <= scene.ref]
         ended = max((s.end for s in past if s.end is not None), default=BEGINNING)
-        wanted = " or ".join(sorted(self.codes))
-        return Finding(False, ended, (Reason(f"The record carries no signal {wanted}."),), changes)
+        return Finding(False, ended, _absent(self.codes).because, changes)
+
+
+@lru_cache(maxsize=256)
+def _absent(codes: frozenset[str]) -> Finding:
+    """Nothing that was ever recorded carries one of these signals."""
+    return Finding(False, because=(Reason(f"The record carries no signal {' or '.join(sorted(codes))}."),))
 
 
 class SignalWhenMissed(Struct, frozen=True):

@@ -22,7 +22,7 @@ class All(Struct, frozen=True):
             if not finding.holds and finding.changes_at is None and not scene.complete:
                 return finding
             findings.append(finding)
-        return all_of(tuple(findings))
+        return all_of(findings)
 
 
 class AnyOf(Struct, frozen=True):
@@ -32,7 +32,7 @@ class AnyOf(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Asks every part: the first to hold is the one that counts."""
-        return any_of(tuple(part.find(scene) for part in self.parts))
+        return any_of([part.find(scene) for part in self.parts])
 
 
 class Not(Struct, frozen=True):

@@ -26,7 +26,9 @@ class ChildInvolved(Struct, frozen=True):
         return scene.once((self, scene.ref), self._find)
 
     def _find(self, scene: Scene) -> Finding:
-        signal = SignalHolds(CHILD_SIGNALS).find(scene)
+        signal = _SIGNALLED_CHILD.find(scene)
+        if not signal.holds and not scene.record.relations:
+            return Finding(False, signal.since, _NO_CHILD, signal.changes_at)
         minors = [
             (relation, under_age_until(relation.latest.birth_date, scene.calendar))
             for relation in scene.record.relations
@@ -39,13 +41,16 @@ class ChildInvolved(Struct, frozen=True):
             return Finding(True, signal.since, signal.because, changes)
         if not under:
             ended = max((u for _, u in minors if u is not None), default=BEGINNING)
-            says = "No child in the patient's care or in contact with them is on record."
-            return Finding(False, max(signal.since, ended), (Reason(says),), changes)
+            return Finding(False, max(signal.since, ended), _NO_CHILD, changes)
         because = tuple(Reason("A child of the patient is on record.", (r.latest.source,)) for r, _ in under)
         since = min(scene_start(r.latest.start, r.stretches[0].known) for r, _ in under)
         if signal.holds:
             return Finding(True, min(signal.since, since), (*signal.because, *because), changes)
         return Finding(True, since, because, changes)
+
+
+_SIGNALLED_CHILD = SignalHolds(CHILD_SIGNALS)
+_NO_CHILD = (Reason("No child in the patient's care or in contact with them is on record."),)
 
 
 def relations_change(scene: Scene) -> datetime | None:
@@ -107,6 +112,9 @@ def _minor(relation: Relation, scene: Scene) -> bool:
     return "child" in relation.kinds and until is not None and scene.ref < until
 
 
+_REFUSED = SignalHolds(frozenset({"sharing-refused"}))
+
+
 class MayShare(Struct, frozen=True):
     """Nobody refused sharing with this audience (`family`, `agency`): no signal, and no Consent that denies it."""
 
@@ -117,7 +125,7 @@ class MayShare(Struct, frozen=True):
         return scene.once((self, scene.ref), self._find)
 
     def _find(self, scene: Scene) -> Finding:
-        refused = SignalHolds(frozenset({"sharing-refused"})).find(scene)
+        refused = _REFUSED.find(scene)
         denials = [c.latest for c in scene.record.consents if self._denies(c.latest, scene.ref)]
         edges = [edge for c in scene.record.consents for edge in (c.latest.start, c.latest.end)]
         changes = earliest((refused.changes_at, *(e for e in edges if e is not None and e > scene.now)))

@@ -13,9 +13,14 @@ from fhirbridge.core.facts import Source
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
+from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.vocabulary import NO_RISK_SIGNALS, RISK_SIGNALS
 
 _MOMENT = timedelta(microseconds=1)
+_CODES = RISK_SIGNALS | NO_RISK_SIGNALS
+
+_Confirmed = tuple[datetime, str, Source]
+"""An answer to confirm-pathway: when, what it says, and which version says so."""
 
 
 class RiskIs(Struct, frozen=True):
@@ -25,18 +30,31 @@ class RiskIs(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the record began to say one of these, whichever of them it said first."""
-        return scene.once((self, scene.ref, scene.scope.start, scene.course.case.id), self._find)
+        found = scene.once((_STANDING, scene.ref, scene.scope.start, scene.course.case.id), _standing)
+        holds = found.state in self.states
+        since = next((edge for edge, before in found.before if (before in self.states) is not holds), BEGINNING)
+        return Finding(holds, since, found.because, found.changes_at)
 
-    def _find(self, scene: Scene) -> Finding:
-        state, because = risk(scene, scene.ref)
-        holds = state in self.states
-        since = BEGINNING
-        for edge in sorted(_edges(scene), reverse=True):
-            before, _ = risk(scene, edge - _MOMENT)
-            if (before in self.states) is not holds:
-                since = edge
-                break
-        return Finding(holds, since, because, next_change(scene, RISK_SIGNALS | NO_RISK_SIGNALS))
+
+class _Standing(Struct, frozen=True):
+    """What is recorded of risk and why, since which instants it may be so, with what it was before, and until when."""
+
+    state: str
+    because: tuple[Reason, ...]
+    before: tuple[tuple[datetime, str], ...]
+    changes_at: datetime | None
+
+
+_STANDING = "risk"
+
+
+def _standing(scene: Scene) -> _Standing:
+    recorded, confirmed = _recorded(scene), _confirmed(scene)
+    state, because = _risk(scene, recorded, confirmed, scene.ref)
+    edges = {edge for s in recorded for edge in (s.start, s.end) if edge is not None and edge <= scene.ref}
+    edges.update([at for at, _, _ in confirmed])
+    before = [(at, _risk(scene, recorded, confirmed, at - _MOMENT)[0]) for at in sorted(edges, reverse=True)]
+    return _Standing(state, because, tuple(before), next_change(scene, _CODES))
 
 
 class RiskWhenMissed(Struct, frozen=True):
@@ -64,8 +82,7 @@ class RiskSettled(Struct, frozen=True):
     def find(self, scene: Scene) -> Finding:
         """Holds since the first such instant, whatever was recorded later."""
         run = scene.run
-        codes = RISK_SIGNALS | NO_RISK_SIGNALS
-        spans_ = [s for s in scene.record.signals if s.code in codes]
+        spans_ = _recorded(scene)
         edges = [edge for s in spans_ for edge in (s.start, s.end) if edge is not None]
         since = run.since if run is not None else scene.scope.start
         for at in sorted({since, *(edge for edge in edges if since < edge <= scene.ref)}):
@@ -75,7 +92,7 @@ class RiskSettled(Struct, frozen=True):
                 reasons = tuple(Reason(_RISK_WORDS[s.code], (s.source,)) for s in live)
                 return Finding(True, at, reasons)
         return Finding(
-            False, because=(Reason("The risk has not been recorded since."),), changes_at=next_change(scene, codes)
+            False, because=(Reason("The risk has not been recorded since."),), changes_at=next_change(scene, _CODES)
         )
 
 
@@ -88,13 +105,19 @@ def _recorded_at(scene: Scene, at: datetime) -> str:
 
 def risk(scene: Scene, at: datetime) -> tuple[str, tuple[Reason, ...]]:
     """What the record says of risk at that instant, and why; an answer to confirm-pathway outweighs older signals."""
-    confirmed = max((a for a in _confirmed(scene) if a[0] <= at), default=None)
-    live = [s for s in scene.record.signals if s.holds(at) and (confirmed is None or s.start > confirmed[0])]
-    risks = [s for s in live if s.code in RISK_SIGNALS]
-    denials = [s for s in live if s.code in NO_RISK_SIGNALS]
-    if risks or denials:
+    return _risk(scene, _recorded(scene), _confirmed(scene), at)
+
+
+def _risk(
+    scene: Scene, recorded: list[SignalSpan], answers: list[_Confirmed], at: datetime
+) -> tuple[str, tuple[Reason, ...]]:
+    confirmed = max([a for a in answers if a[0] <= at], default=None)
+    live = [s for s in recorded if s.holds(at) and (confirmed is None or s.start > confirmed[0])]
+    if live:
+        risks = [s for s in live if s.code in RISK_SIGNALS]
+        denials = [s for s in live if s.code in NO_RISK_SIGNALS]
         state = "contradictory" if risks and denials else "identified" if risks else "none"
-        return state, tuple(Reason(_RISK_WORDS[s.code], (s.source,)) for s in (*risks, *denials))
+        return state, tuple([Reason(_RISK_WORDS[s.code], (s.source,)) for s in (*risks, *denials)])
     if confirmed is not None:
         _, outcome, source = confirmed
         state, words = ("identified", "higher") if outcome == "higher-risk" else ("none", "lower")
@@ -105,12 +128,9 @@ def risk(scene: Scene, at: datetime) -> tuple[str, tuple[Reason, ...]]:
     return "unknown", (Reason("Nothing is recorded about risk, so it counts as unknown."),)
 
 
-def _edges(scene: Scene) -> set[datetime]:
-    """When what is recorded about risk began or ceased to be so, up to the instant the scene is read for."""
-    codes = RISK_SIGNALS | NO_RISK_SIGNALS
-    edges = {edge for s in scene.record.signals if s.code in codes for edge in (s.start, s.end) if edge is not None}
-    edges |= {at for at, _, _ in _confirmed(scene)}
-    return {edge for edge in edges if edge <= scene.ref}
+def _recorded(scene: Scene) -> list[SignalSpan]:
+    """Every signal that says there is a risk, or that there is none, whenever it held."""
+    return [s for s in scene.record.signals if s.code in _CODES]
 
 
 _RISK_WORDS = {
@@ -124,7 +144,7 @@ _RISK_WORDS = {
 }
 
 
-def _confirmed(scene: Scene) -> list[tuple[datetime, str, Source]]:
+def _confirmed(scene: Scene) -> list[_Confirmed]:
     """The answers to confirm-pathway in this spell."""
     return [
         (happened_at(task), task.latest.outcome, task.latest.source)
