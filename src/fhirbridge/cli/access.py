@@ -6,8 +6,7 @@ import asyncio
 import getpass
 import secrets
 import sys
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, BinaryIO
 
 import orjson
@@ -15,7 +14,8 @@ import typer
 
 from fhirbridge.access import hashed, token_hash
 from fhirbridge.adapters.store import open_store
-from fhirbridge.cli.output import say
+from fhirbridge.cli.options import Out, SettingsFile, day
+from fhirbridge.cli.output import opened, say
 from fhirbridge.errors import SenderError
 from fhirbridge.settings import Settings, read_settings
 from fhirbridge.wiring.policies import calendar_of
@@ -54,36 +54,23 @@ def audit(
         str | None, typer.Option("--from", metavar="DATE", help="The first day; else the earliest.")
     ] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day; else today.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")] = None,
+    config: SettingsFile = None,
+    out: Out = None,
 ) -> None:
     """Write who looked at what as AuditEvents, one a line, in the order in which they were recorded."""
     settings = read_settings(config)
     since, until = _days(first, last, settings)
-    if out is None:
-        written = asyncio.run(_write(settings, since, until, sys.stdout.buffer))
-    else:
-        try:
-            with out.open("wb") as file:
-                written = asyncio.run(_write(settings, since, until, file))
-        except OSError as error:
-            raise SenderError(f"cannot be written: {error.strerror}", place=str(out)) from None
+    with opened(out) as to:
+        written = asyncio.run(_write(settings, since, until, to))
     say(f"{written} AuditEvents.")
 
 
 def _days(first: str | None, last: str | None, settings: Settings) -> tuple[datetime, datetime]:
     """From the beginning of the first day to the end of the last, on the local clock."""
     calendar = calendar_of(settings.zone, settings.holidays)
-    since = calendar.start_of_day(_day(first, "--from")) if first else _BEGINNING
-    until = _day(last, "--to") if last else calendar.local(datetime.now(UTC)).date()
+    since = calendar.start_of_day(day(first, "--from")) if first else _BEGINNING
+    until = day(last, "--to") if last else calendar.local(datetime.now(UTC)).date()
     return since, calendar.start_of_day(until + timedelta(days=1))
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SenderError(f"{text[:40]!r} is not a date; write it like 2026-03-02", place=option) from None
 
 
 async def _write(settings: Settings, since: datetime, until: datetime, to: BinaryIO) -> int:

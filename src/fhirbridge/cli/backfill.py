@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import msgspec
 import orjson
 import typer
 
 from fhirbridge.cli.log import configure_log
-from fhirbridge.cli.output import progress, say
+from fhirbridge.cli.options import SettingsFile
+from fhirbridge.cli.output import progress, put_json, say
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.instants import to_instant
 from fhirbridge.fhir.nearest import unknown
@@ -39,7 +38,7 @@ def backfill(
     epr: Annotated[
         str | None, typer.Option(metavar="NAME", help="The EPR, as the settings call it; needless for the only one.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     first: Annotated[
         datetime | None,
         typer.Option("--from", formats=_DAY, help="Search for patients from this day on; a year ago if not said."),
@@ -103,7 +102,7 @@ async def _backfill(
             if out:
                 return
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(orjson.dumps(_figures(load))) + b"\n")
+        put_json(_figures(load))
     _tell(load)
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import orjson
 import typer
 
-from fhirbridge.cli.output import AsJson, lines, progress, say
-from fhirbridge.cli.simulate import instant
+from fhirbridge.cli.options import AsJson, SettingsFile, instant
+from fhirbridge.cli.output import lines, progress, put, put_json, say
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.fhir.mapping import Mapping
@@ -37,7 +35,7 @@ def diff(
         str | None, typer.Option(metavar="INSTANT", help="Up to when; if not given, up to the last version.")
     ] = None,
     mapping: Annotated[str, typer.Option(metavar="NAME", help="How to read the records.")] = "uk-core",
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show who would get what instead under another pack. Writes nothing."""
@@ -51,11 +49,9 @@ def diff(
     with spread(inputs, read_with, end, partial(_compared, before, after), watch=progress) as (counts, found):
         differences = map(msgspec.msgpack.Decoder(Difference).decode, found)
         if as_json:
-            told = _as_json(packs, counts.until, counts.of_work, differences)
+            put_json(_data(packs, counts.until, counts.of_work, differences))
         else:
-            told = lines(_account(packs, counts.of_work, differences, calendar))
-        sys.stdout.buffer.write(told)
-        sys.stdout.buffer.flush()
+            put((lines(_account(packs, counts.of_work, differences, calendar)),))
     differ = counts.of_work.get("differ", 0)
     say(f"Read {counts.versions} versions about {counts.patients} patients; for {differ} of them something changes.")
 
@@ -83,16 +79,17 @@ def _by_step(packs: Iterable[Pack], of_work: dict[str, int]) -> dict[str, dict[s
 # --- for machines --------------------------------------------------------------------------------
 
 
-def _as_json(packs: list[Pack], until: datetime, of_work: dict[str, int], differences: Iterable[Difference]) -> bytes:
+def _data(
+    packs: list[Pack], until: datetime, of_work: dict[str, int], differences: Iterable[Difference]
+) -> dict[str, object]:
     old, new = ({"pack": pack.name, "version": pack.version} for pack in packs)
-    data: dict[str, Any] = {
+    return {
         "old": old,
         "new": new,
         "until": until,
-        "patients": [msgspec.to_builtins(each) for each in differences],
+        "patients": list(differences),
         "steps": _by_step(packs, of_work),
     }
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
 # --- for people ----------------------------------------------------------------------------------

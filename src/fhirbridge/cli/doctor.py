@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -14,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fhirbridge.cli.output import FOUND, AsJson, say
+from fhirbridge.cli.options import AsJson, SettingsFile
+from fhirbridge.cli.output import FOUND, put_json, say
 from fhirbridge.doctor import Examination, Finding, Level, examine
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.settings import Settings, read_settings
@@ -23,7 +22,7 @@ _MARKS = {Level.FINE: ("ok", "green"), Level.ATTENTION: ("note", "yellow"), Leve
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     epr: Annotated[str | None, typer.Option(metavar="NAME", help="This EPR alone.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +32,7 @@ def doctor(
         raise ConfigurationError("no EPR is configured; write eprs: {NAME: {base_url: …}}", place="eprs")
     found = asyncio.run(_examined([epr] if epr is not None else sorted(settings.eprs), settings))
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode([_described(one) for one in found])) + b"\n")
+        put_json([_described(one) for one in found])
     else:
         console = Console()
         for one in found:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
-from fhirbridge.cli.output import AsJson, say
+from fhirbridge.cli.options import AsJson, SettingsFile
+from fhirbridge.cli.output import put_json, say
 from fhirbridge.service.releasing import Holding, holdings
 from fhirbridge.service.releasing import release as let_go
 from fhirbridge.settings import Settings, read_settings
@@ -19,7 +17,7 @@ from fhirbridge.wiring.service import built
 
 
 def loops(
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     release: Annotated[
         list[str] | None, typer.Option(metavar="OBLIGATION", help="Write again about this one; repeatable.")
     ] = None,
@@ -33,7 +31,7 @@ def loops(
         return
     found = asyncio.run(_held(settings))
     if as_json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        put_json(found)
         return
     for one in found:
         print(

@@ -12,7 +12,8 @@ import typer
 from fhirbridge.cli.deferred import MappingCommands
 from fhirbridge.cli.mapping_starter import starter
 from fhirbridge.cli.mapping_told import near, said
-from fhirbridge.cli.output import FOUND, AsJson, say
+from fhirbridge.cli.options import AsJson
+from fhirbridge.cli.output import FOUND, put_json, say
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.mapping_file import FILE, find
@@ -41,7 +42,7 @@ def list_mappings(as_json: AsJson = False) -> None:
     """List the mappings that ship."""
     shipped = [Mapping.load(name, _roots()) for name in _shipped()]
     if as_json:
-        _put([_described(one) for one in shipped])
+        put_json([_described(one) for one in shipped])
         return
     for one in shipped:
         extends = f", extends {one.parent}" if one.parent else ""
@@ -59,7 +60,7 @@ def check(
     """Find what is wrong with mappings and run their tables of tests; exit status 1 where something is."""
     checked = [lint(name, _roots()) for name in names or _shipped()]
     if as_json:
-        _put([{"mapping": c.name, "tests": c.tests, "findings": [_fields(f) for f in c.flaws]} for c in checked])
+        put_json([{"mapping": c.name, "tests": c.tests, "findings": [_fields(f) for f in c.flaws]} for c in checked])
     else:
         for one in checked:
             for flaw in one.flaws:
@@ -139,10 +140,6 @@ def _traced(trace: Any) -> dict[str, Any]:
 
 def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__struct_fields__}
-
-
-def _put(data: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def _put_line(data: Any) -> None:

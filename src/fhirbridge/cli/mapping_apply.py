@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fhirbridge.cli.options import SettingsFile
 from fhirbridge.cli.output import say
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.errors import SenderError
@@ -23,7 +23,7 @@ from fhirbridge.wiring.service import built
 
 def apply(
     epr: Annotated[str, typer.Option(metavar="NAME", help="The EPR, as the settings call it.")],
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Read again what is kept, with a changed mapping. The EPR is not asked; who reads differently is decided anew."""
     settings = read_settings(config)

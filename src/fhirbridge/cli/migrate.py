@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fhirbridge.adapters.store.everyone import everyone
+from fhirbridge.cli.options import SettingsFile
 from fhirbridge.cli.output import FOUND, say
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.own import Thing
@@ -26,7 +26,7 @@ from fhirbridge.wiring.service import Runtime, built
 
 def migrate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The pack whose running pathways are to move.")],
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     version: Annotated[
         str | None, typer.Option("--from", metavar="VERSION", help="Only those that run on this version.")
     ] = None,

@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,8 +32,6 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[1]
 """What is raised for wrong usage. Typer gives no name to it: it comes from its own copy of Click, or from Click."""
 
 Item = TypeVar("Item")
-
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
 def say(text: str) -> None:
@@ -100,6 +101,35 @@ def progress(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
             bar.advance(row)
     finally:
         bar.stop()
+
+
+@contextmanager
+def opened(out: Path | None) -> Iterator[BinaryIO]:
+    """Where data goes: the file, or standard output if there is none.
+
+    Raises:
+        SenderError: the file cannot be written.
+    """
+    if out is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with out.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise SenderError(f"cannot be written: {error.strerror}", place=str(out)) from None
+
+
+def put(data: Iterable[bytes], out: Path | None = None) -> None:
+    """Data into a file, or to standard output; errors as for `opened`."""
+    with opened(out) as to:
+        to.writelines(data)
+
+
+def put_json(value: object) -> None:
+    """A value as JSON that people can read too, to standard output."""
+    put((msgspec.json.format(msgspec.json.encode(value)), b"\n"))
 
 
 def lines(text: Iterable[str]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fhirbridge.cli.deferred import PolicyCommands
-from fhirbridge.cli.output import AsJson, say
+from fhirbridge.cli.options import AsJson
+from fhirbridge.cli.output import put, put_json, say
 from fhirbridge.cli.policy_page import told
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack, Step
@@ -38,7 +38,7 @@ def list_packs(as_json: AsJson = False) -> None:
     """List the packs that ship, with their pathways and steps."""
     packs = [load_pack(name, calendar=Calendar()) for name in shipped_packs()]
     if as_json:
-        sys.stdout.buffer.write(as_bytes([_described(pack) for pack in packs]))
+        put_json([_described(pack) for pack in packs])
         return
     console = Console()
     for pack in packs:
@@ -56,7 +56,7 @@ def show(
     if out is not None:
         _put(out, html(page).encode())
     elif as_html:
-        sys.stdout.buffer.write(html(page).encode())
+        put((html(page).encode(),))
     else:
         Console().print(told(page))
 

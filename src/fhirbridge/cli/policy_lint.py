@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
-from fhirbridge.cli.output import FOUND, AsJson, say
+from fhirbridge.cli.options import AsJson
+from fhirbridge.cli.output import FOUND, put_json, say
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.generate import as_bytes
 from fhirbridge.packs.lint import Flaw
 from fhirbridge.packs.lint import lint as lint_file
 from fhirbridge.packs.loading import pack_path, shipped_packs
@@ -34,8 +33,7 @@ def lint(
     if config:
         flaws += _assigned(config)
     if as_json:
-        fields = Flaw.__struct_fields__
-        sys.stdout.buffer.write(as_bytes([{name: getattr(flaw, name) for name in fields} for flaw in flaws]))
+        put_json(flaws)
     else:
         for flaw in flaws:
             print(_line(flaw))

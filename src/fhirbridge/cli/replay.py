@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from fhirbridge.cli.log import configure_log
-from fhirbridge.cli.output import FOUND, say
+from fhirbridge.cli.options import SettingsFile
+from fhirbridge.cli.output import FOUND, put_json, say
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.nearest import unknown
 from fhirbridge.ports import DeadLetter
@@ -24,7 +22,7 @@ from fhirbridge.wiring.service import built
 
 
 def replay(
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     epr: Annotated[list[str] | None, typer.Option(metavar="NAME", help="What this EPR refused; repeatable.")] = None,
     row: Annotated[list[int] | None, typer.Option(metavar="ROW", help="This row; repeatable.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Whatever any EPR refused.")] = False,
@@ -60,7 +58,7 @@ async def _replayed(settings: Settings, eprs: Sequence[str], rows: Sequence[int]
 
 def _show(letters: Sequence[DeadLetter], as_json: bool) -> None:
     if as_json:
-        _print([_described(letter) for letter in letters])
+        put_json([_described(letter) for letter in letters])
         return
     for letter in letters:
         outgoing = letter.outgoing
@@ -92,7 +90,7 @@ def _described(letter: DeadLetter) -> dict[str, Any]:
 
 def _tell(became: Sequence[Replayed], as_json: bool) -> None:
     if as_json:
-        _print([msgspec.to_builtins(one) for one in became])
+        put_json(became)
     else:
         for one in became:
             print(f"{one.row}\t{one.epr}\t{one.type}\t{one.became}\t{' '.join(one.reason.split())}".rstrip())
@@ -102,7 +100,3 @@ def _tell(became: Sequence[Replayed], as_json: bool) -> None:
         if became
         else "Nothing to do."
     )
-
-
-def _print(value: object) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")

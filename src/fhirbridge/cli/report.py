@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,8 @@ import typer
 from msgspec import Struct
 
 from fhirbridge.adapters.store.everyone import everyone
-from fhirbridge.cli.output import progress, say
-from fhirbridge.cli.simulate import instant
+from fhirbridge.cli.options import Out, SettingsFile, day, instant
+from fhirbridge.cli.output import progress, put, say
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import SenderError
 from fhirbridge.fhir.mapping import Mapping
@@ -112,9 +111,9 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
         str | None, typer.Option(metavar="INSTANT", help="As known when; if not given now, or at the last version.")
     ] = None,
     mapping: Annotated[str, typer.Option(metavar="NAME", help="How to read the records of --input.")] = "uk-core",
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
+    config: SettingsFile = None,
     written_as: Annotated[Format, typer.Option("--format", help="A page with tables, a table, or data.")] = Format.HTML,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")] = None,
+    out: Out = None,
 ) -> None:
     """Report what was due in a period, and what of it was done in time.
 
@@ -134,11 +133,11 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
         until=instant(until) if until else None,
     )
     if period is not None:
-        _put(_compliance(origin, period, written_as), out)
+        put((_compliance(origin, period, written_as),), out)
     elif kind is Kind.REGISTER:
-        _put(_register(origin, written_as), out)
+        put((_register(origin, written_as),), out)
     else:
-        _put(_caseload(origin, limit, written_as), out)
+        put((_caseload(origin, limit, written_as),), out)
 
 
 def _compliance(origin: _Origin, period: Period, written_as: Format) -> bytes:
@@ -196,17 +195,10 @@ def _period(in_quarter: str | None, first: str | None, last: str | None) -> Peri
         return quarter(in_quarter)
     if in_quarter or not (first and last):
         raise SenderError("give either a quarter, or both --from and --to", place="--quarter")
-    begins, ends = _day(first, "--from"), _day(last, "--to")
+    begins, ends = day(first, "--from"), day(last, "--to")
     if begins > ends:
         raise SenderError(f"{ends} lies before {begins}", place="--to")
     return Period(begins, ends)
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise SenderError(f"{text[:20]!r} is not a date; write e.g. 2026-01-31", place=option) from None
 
 
 def _gathered(origin: _Origin, look: Look[Found], kind: type[Found]) -> tuple[list[Found], datetime]:
@@ -246,14 +238,3 @@ async def _stored(url: str, look: Look[Found], until: datetime) -> list[Found]:
         effects = tuple(effect for effect in known.effects if effect.at <= until)
         found += look(Seen(facts=facts, effects=effects, epr=subject.epr), until)
     return found
-
-
-def _put(data: bytes, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        out.write_bytes(data)
-    except OSError as error:
-        raise SenderError(f"cannot be written: {error.strerror}", place=str(out)) from None

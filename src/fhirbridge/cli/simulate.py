@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from fhirbridge.cli.output import lines, progress, say
+from fhirbridge.cli.options import Out, SettingsFile, instant
+from fhirbridge.cli.output import lines, progress, put, say
 from fhirbridge.core.accounts import CaseAccount
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.explain import explain as explained
 from fhirbridge.core.merging import doubts
 from fhirbridge.core.own import Own, fold
 from fhirbridge.core.timeline import Record
-from fhirbridge.errors import SenderError
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.service.assigning import Part, parts, uncovered
@@ -46,8 +45,8 @@ def simulate(
     pack: Annotated[str, typer.Option(metavar="NAME", help="The policy to apply; see `policy list`.")],
     until: Annotated[str, typer.Option(metavar="INSTANT", help="Up to when, e.g. 2026-03-02T17:00:00Z.")],
     mapping: Annotated[str, typer.Option(metavar="NAME", help="How to read the records.")] = "uk-core",
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")] = None,
+    config: SettingsFile = None,
+    out: Out = None,
     explain: Annotated[bool, typer.Option("--explain", help="A readable account instead of NDJSON.")] = False,
 ) -> None:
     """Show what would have been written by an instant, had these records come in as they were stored. Sends nothing."""
@@ -59,7 +58,7 @@ def simulate(
     work = partial(_accounted if explain else _written, by)
     with spread(inputs, read_with, end, work, watch=progress) as (counts, found):
         first = next(found, b"Nothing would have been written.\n" if explain else b"")
-        _put(chain((first,), found), out)
+        put(chain((first,), found), out)
     say(_summary(counts))
 
 
@@ -105,31 +104,6 @@ def _of(part: Part, record: Record, own: Own, until: datetime) -> Iterable[CaseA
 def _counts(written: list[Written]) -> dict[str, int]:
     resources = {(write.resource["resourceType"], write.resource["id"]) for write in written}
     return {"writes": len(written), "resources": len(resources)}
-
-
-def instant(text: str) -> datetime:
-    """The instant that was given as `--until`."""
-    try:
-        given = datetime.fromisoformat(text)
-        if given.tzinfo is not None:
-            return given.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise SenderError(
-        f"{text[:60]!r} is not an instant; write date, time and offset, e.g. 2026-03-02T17:00:00Z", place="--until"
-    )
-
-
-def _put(data: Iterable[bytes], out: Path | None) -> None:
-    if out is None:
-        sys.stdout.buffer.writelines(data)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        with out.open("wb") as file:
-            file.writelines(data)
-    except OSError as error:
-        raise SenderError(f"cannot be written: {error.strerror}", place=str(out)) from None
 
 
 def _summary(counts: Counts) -> str:
