@@ -40,7 +40,7 @@ class Deferred(TyperCommand):
 COMMANDS = (
     Deferred("serve", "fhirbridge.cli.serve", "Take notifications and write what the policy asks for."),
     Deferred("worker", "fhirbridge.cli.serve", "Work for a service that is scaled out."),
-    Deferred("doctor", "fhirbridge.cli.doctor", "Check each EPR: how feeds and writes are done there, and its open gaps."),
+    Deferred("doctor", "fhirbridge.cli.doctor", "Check each EPR: how feeds and writes are done there."),
     Deferred("backfill", "fhirbridge.cli.backfill", "Load the record that was there before the service."),
     Deferred("demo", "fhirbridge.cli.demo", "Play a few weeks of a sample caseload against a sample EPR."),
     Deferred("simulate", "fhirbridge.cli.simulate", "Show what would have been written by an instant. Sends nothing."),
