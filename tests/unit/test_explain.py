@@ -126,6 +126,13 @@ def test_a_step_that_only_the_record_could_bring_about_is_not_called_for() -> No
     assert said(family) == "Nobody of the family who can be reached is on record."
 
 
+def test_a_step_that_the_reason_of_its_run_keeps_away_says_so_again() -> None:
+    facts = (appointment("a1", FIRST, AppointmentState.MISSED),)
+    assessment = step(explained(facts, FIRST, carried_out(facts, (FIRST,))), "rdash-5.4-assessment")
+    assert assessment.outlook is Outlook.NOT_AT_ALL
+    assert said(assessment) == "Nothing is recorded about risk, so it counts as unknown."
+
+
 def test_nothing_is_waited_for_in_a_run_that_has_ended() -> None:
     back = SECOND + timedelta(days=1)
     message = Message(

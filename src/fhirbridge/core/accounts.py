@@ -55,8 +55,8 @@ class Withheld(Struct, frozen=True):
 class StepAccount(Struct, frozen=True, kw_only=True):
     """One step of one run, with the ledger row and the clause of the policy that it implements.
 
-    `because` has what is not already among the reasons of the run. `until` is the instant that a step is waited for
-    at the earliest, where that is known.
+    `because` has what is not already among the reasons of the run, unless that alone says why nothing is asked for.
+    `until` is the instant that a step is waited for at the earliest, where that is known.
     """
 
     id: str

@@ -123,13 +123,15 @@ class _Explaining(Runs):
                 weighed = _Weighed(weighed.outlook if state.asks else Outlook.NOT_YET, why)
         else:
             weighed = _Weighed(Outlook.NOT_AT_ALL) if step.when is None else self._weigh(step.when, scene)
+        reasons = weighed.reasons()
+        news = tuple(reason for reason in reasons if reason not in run.because)
         return StepAccount(
             id=step.id,
             row=step.row,
             clause=step.clause,
             title=step.title,
             outlook=weighed.outlook,
-            because=tuple(reason for reason in weighed.reasons() if reason not in run.because),
+            because=news if news or weighed.outlook is Outlook.EXISTS else reasons,
             asked=tuple(_asked(ask) for ask in state.asks),
             withheld=withheld,
             until=weighed.until,

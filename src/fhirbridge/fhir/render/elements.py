@@ -25,7 +25,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 WITHDRAWN = {
     Withdrawal.RE_ENGAGED: ("Re-engaged", "The patient is back in contact"),
     Withdrawal.CORRECTED: ("Record corrected", "The record was corrected: what started this no longer stands in it"),
-    Withdrawal.SUPERSEDED: ("Superseded", "Something newer takes its place"),
+    Withdrawal.SUPERSEDED: ("Superseded", "What is known now, or asked for now, takes its place"),
     Withdrawal.DISCHARGED: ("Discharged", "The episode of care has ended"),
     Withdrawal.DECEASED: ("Deceased", "The patient is recorded as having died"),
     Withdrawal.MERGED: ("Merged", "The patient's record was merged into another"),
