@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-import msgspec
 import typer
-from msgspec import Struct
 
-from fhirbridge.adapters.store.everyone import everyone
+from fhirbridge.cli.gathering import Origin
 from fhirbridge.cli.options import Out, SettingsFile, day, instant
-from fhirbridge.cli.output import progress, put, say
+from fhirbridge.cli.output import put, say
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import SenderError
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.reporting import (
     CASELOAD_FORMATS,
     FORMATS,
@@ -39,13 +35,7 @@ from fhirbridge.reporting import (
 )
 from fhirbridge.reporting import report as reported
 from fhirbridge.settings import read_settings
-from fhirbridge.shipped import folder
-from fhirbridge.simulation import DryRun, Line, Patient, Written, Yield, played, spread
-from fhirbridge.wiring.policies import calendar_of, directory_of, pack_of
-
-Found = TypeVar("Found", bound=Struct)
-Look = Callable[[Seen, datetime], Iterable[Found]]
-"""What a report takes from one patient, as known at an instant."""
+from fhirbridge.wiring.policies import calendar_of, pack_of
 
 
 class Format(StrEnum):
@@ -71,22 +61,8 @@ _PACKS = {
 }
 """The policy that asks for each kind of report."""
 
-_OF_STORE = ("People for whom the service never did anything are not looked at.",)
-
-
-class _Origin(Struct, frozen=True, kw_only=True):
-    """Where the report takes its patients from: files read with a mapping, else the store; and as known when."""
-
-    pack: Pack
-    url: str
-    inputs: tuple[Path, ...]
-    mapping: str
-    until: datetime | None
-
-    @property
-    def unsaid(self) -> tuple[str, ...]:
-        """What cannot be told because of where the patients come from."""
-        return () if self.inputs else _OF_STORE
+_Make = Callable[[Origin, Format], bytes]
+"""Makes a report of what is known of the patients there."""
 
 
 def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
@@ -119,30 +95,32 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Or, at an instant, the safeguarding register (who is confined) or the caseload of discharge coordinators.
     """
-    if limit is not None and kind is not Kind.CASELOAD:
-        raise SenderError(f"the {kind} report has no limit; give it with --kind caseload", place="--limit")
-    period = _period(in_quarter, first, last) if kind is Kind.COMPLIANCE else None
-    if period is None and (in_quarter or first or last):
-        raise SenderError(f"{kind} is reported at an instant; give --until instead of a period", place="--kind")
+    make = _asked(kind, limit, in_quarter, first, last)
     settings = read_settings(config)
-    origin = _Origin(
+    origin = Origin(
         pack=pack_of(pack or _PACKS[kind], settings, calendar_of(settings.zone, settings.holidays)),
         url=settings.database_url,
         inputs=tuple(inputs or ()),
         mapping=mapping,
         until=instant(until) if until else None,
     )
-    if period is not None:
-        put((_compliance(origin, period, written_as),), out)
-    elif kind is Kind.REGISTER:
-        put((_register(origin, written_as),), out)
-    else:
-        put((_caseload(origin, limit, written_as),), out)
+    put((make(origin, written_as),), out)
 
 
-def _compliance(origin: _Origin, period: Period, written_as: Format) -> bytes:
+def _asked(kind: Kind, limit: int | None, in_quarter: str | None, first: str | None, last: str | None) -> _Make:
+    """What makes a report of that kind; an option that it has no use for is refused."""
+    if limit is not None and kind is not Kind.CASELOAD:
+        raise SenderError(f"the {kind} report has no limit; give it with --kind caseload", place="--limit")
+    if kind is Kind.COMPLIANCE:
+        return partial(_compliance, _period(in_quarter, first, last))
+    if in_quarter or first or last:
+        raise SenderError(f"{kind} is reported at an instant; give --until instead of a period", place="--kind")
+    return _register if kind is Kind.REGISTER else partial(_caseload, limit)
+
+
+def _compliance(period: Period, origin: Origin, written_as: Format) -> bytes:
     pack = origin.pack
-    found, until = _gathered(origin, partial(_duties, pack), Duty)
+    found, until = origin.gathered(partial(_duties, pack), Duty)
     made = reported(
         found,
         (step.row for pathway in pack.pathways for step in pathway.steps),
@@ -158,19 +136,19 @@ def _compliance(origin: _Origin, period: Period, written_as: Format) -> bytes:
     return FORMATS[written_as](made, pack.calendar)
 
 
-def _register(origin: _Origin, written_as: Format) -> bytes:
+def _register(origin: Origin, written_as: Format) -> bytes:
     pack = origin.pack
-    found, until = _gathered(origin, partial(_registered, pack), Person)
+    found, until = origin.gathered(partial(_registered, pack), Person)
     made = register(pack, found, until, origin.unsaid)
     if not made.people:
         say("Nobody is in the safeguarding register.")
     return REGISTER_FORMATS[written_as](made, pack.calendar)
 
 
-def _caseload(origin: _Origin, limit: int | None, written_as: Format) -> bytes:
+def _caseload(limit: int | None, origin: Origin, written_as: Format) -> bytes:
     pack = origin.pack
     limit = limit or limit_of(pack)
-    found, until = _gathered(origin, partial(_coordinated, pack), Coordinated)
+    found, until = origin.gathered(partial(_coordinated, pack), Coordinated)
     made = caseload(pack, found, until, limit, origin.unsaid)
     for each in (one for one in made.coordinators if one.over):
         say(f"{each.coordinator} coordinates the discharge of {len(each.people)} people, more than {made.limit}.")
@@ -199,42 +177,3 @@ def _period(in_quarter: str | None, first: str | None, last: str | None) -> Peri
     if begins > ends:
         raise SenderError(f"{ends} lies before {begins}", place="--to")
     return Period(begins, ends)
-
-
-def _gathered(origin: _Origin, look: Look[Found], kind: type[Found]) -> tuple[list[Found], datetime]:
-    """What all patients come to, and the instant it is known at."""
-    if not origin.inputs:
-        until = origin.until or datetime.now(UTC)
-        return asyncio.run(_stored(origin.url, look, until)), until
-    read_with = Mapping.load(origin.mapping, [folder("mappings")])
-    by = DryRun(packs=(origin.pack,), calendar=origin.pack.calendar, directory=directory_of(read_with))
-    with spread(origin.inputs, read_with, origin.until, partial(_simulated, by, look), watch=progress) as spread_out:
-        counts, lines = spread_out
-        return [msgspec.msgpack.decode(line, type=kind) for line in lines], counts.until
-
-
-def _simulated(by: DryRun, look: Look[Found], patient: Patient, until: datetime) -> Yield:
-    known = played(patient, by, until)
-    owners = _owners(known.written)
-    seen = [Seen(facts=one.facts, effects=one.effects, owners=owners) for one in (known, *known.apart)]
-    return Yield(
-        [
-            Line(until, patient.reference, order, msgspec.msgpack.encode(found))
-            for order, found in enumerate(found for one in seen for found in look(one, until))
-        ]
-    )
-
-
-def _owners(written: Iterable[Written]) -> dict[str, str]:
-    """Who owns each Task as the service wrote it, by identity."""
-    last = {write.resource["identifier"][0]["value"]: write.resource.get("owner", {}) for write in written}
-    return {identity: owner["reference"] for identity, owner in last.items() if "reference" in owner}
-
-
-async def _stored(url: str, look: Look[Found], until: datetime) -> list[Found]:
-    found: list[Found] = []
-    async for subject, known in everyone(url):
-        facts = tuple(fact for fact in known.facts if fact.known <= until)
-        effects = tuple(effect for effect in known.effects if effect.at <= until)
-        found += look(Seen(facts=facts, effects=effects, epr=subject.epr), until)
-    return found
