@@ -16,7 +16,7 @@ from fhirbridge.service.measures import DECISIONS, LOOPS, UNCOVERED, WRITES
 from fhirbridge.service.merging import as_one, notice_links
 from fhirbridge.service.practices import with_practice
 from fhirbridge.service.recognising import keep
-from fhirbridge.service.settling import settle
+from fhirbridge.service.settling import Settled, settle
 from fhirbridge.service.site import Site, said, shown
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +54,12 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
             )
         except Overtaken:
             return False
+    _tell(subject, settled)
+    return True
+
+
+def _tell(subject: Subject, settled: Settled) -> None:
+    """Count and log what was committed."""
     DECISIONS.labels(subject.epr).inc()
     for row in settled.outgoing:
         WRITES.labels(subject.epr, row.type, row.verb).inc()
@@ -65,7 +71,6 @@ async def advance(store: Store, site: Site, subject: Subject, clock: Clock) -> b
         _log.warning("no pack is for some cases", subject=shown(subject), epr=subject.epr, cases=len(settled.uncovered))
     if settled.outgoing:
         _log.info("decided", subject=shown(subject), epr=subject.epr, writes=len(settled.outgoing))
-    return True
 
 
 def _alarm(subject: Subject, effect: Held) -> None:
