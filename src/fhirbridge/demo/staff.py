@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from fhirbridge.core.calendar import Calendar
-from fhirbridge.demo.people import Caseload, Event, Person, instant
+from fhirbridge.demo.people import Caseload, Event, Person, Relative, instant
 from fhirbridge.errors import Defect, EprError
 from fhirbridge.fhir.canonical import ACTION, NHS_NUMBER, OUTCOME, SIGNAL
 
@@ -43,43 +43,20 @@ class Staff:
 
     async def admit(self, person: Person) -> list[Resource]:
         """Enter what is on record when the story begins; the versions that this made."""
-        subject = {"reference": f"Patient/{person.id}"}
         given, _, family = person.name.rpartition(" ")
-        entered = [
-            await self._put(
-                "Patient",
-                person.id,
-                identifier=[{"system": NHS_NUMBER, "value": person.nhs_number}],
-                name=[{"given": [given], "family": family}],
-                birthDate=person.born,
-                generalPractitioner=[{"reference": PRACTICE}],
-            )
-        ]
+        patient = await self._put(
+            "Patient",
+            person.id,
+            identifier=[{"system": NHS_NUMBER, "value": person.nhs_number}],
+            name=[{"given": [given], "family": family}],
+            birthDate=person.born,
+            generalPractitioner=[{"reference": PRACTICE}],
+        )
+        subject = {"reference": f"Patient/{person.id}"}
         began = {"start": (person.seen or self._caseload.begins)[:10]}
-        episode: Resource = {"status": "active", "patient": subject, "period": began}
-        if person.referred:
-            requester = {"reference": PRACTICE}
-            request = {"status": "active", "intent": "order", "priority": person.referred, "requester": requester}
-            entered.append(await self._put("ServiceRequest", f"{person.id}-referral", subject=subject, **request))
-            episode["referralRequest"] = [{"reference": f"ServiceRequest/{person.id}-referral"}]
-        entered.append(await self._put("EpisodeOfCare", f"{person.id}-episode", **episode))
-        signals = [f"risk-{person.risk}"] if person.risk else []
-        signals += ["sharing-refused"] if person.shares_nothing else []
-        for code in signals:
-            flag = {"status": "active", "subject": subject, "period": began, "code": _coded(SIGNAL, code)}
-            entered.append(await self._put("Flag", f"{person.id}-{code}", **flag))
+        entered = [patient, *await self._episode(person, subject, began), *await self._signals(person, subject, began)]
         if person.relative:
-            entered.append(
-                await self._put(
-                    "RelatedPerson",
-                    f"{person.id}-relative",
-                    active=True,
-                    patient=subject,
-                    name=[{"text": person.relative.name}],
-                    relationship=[_coded(_ROLES, person.relative.relationship)],
-                    telecom=[{"system": "phone", "value": person.relative.telephone}],
-                )
-            )
+            entered.append(await self._relative(person.id, person.relative, subject))
         if person.seen:
             entered.append(await self._appointment(person, person.seen, "attended"))
         return entered
@@ -104,6 +81,34 @@ class Staff:
             sender=patient,
             sent=now.isoformat(),
             payload=[{"contentString": event.wrote}],
+        )
+
+    async def _episode(self, person: Person, subject: Resource, began: Resource) -> list[Resource]:
+        """The episode, after the referral that it follows."""
+        episode: Resource = {"status": "active", "patient": subject, "period": began}
+        entered = []
+        if person.referred:
+            requester = {"reference": PRACTICE}
+            request = {"status": "active", "intent": "order", "priority": person.referred, "requester": requester}
+            entered.append(await self._put("ServiceRequest", f"{person.id}-referral", subject=subject, **request))
+            episode["referralRequest"] = [{"reference": f"ServiceRequest/{person.id}-referral"}]
+        return [*entered, await self._put("EpisodeOfCare", f"{person.id}-episode", **episode)]
+
+    async def _signals(self, person: Person, subject: Resource, began: Resource) -> list[Resource]:
+        codes = [f"risk-{person.risk}"] if person.risk else []
+        codes += ["sharing-refused"] if person.shares_nothing else []
+        flag = {"status": "active", "subject": subject, "period": began}
+        return [await self._put("Flag", f"{person.id}-{code}", **flag, code=_coded(SIGNAL, code)) for code in codes]
+
+    async def _relative(self, person: str, relative: Relative, subject: Resource) -> Resource:
+        return await self._put(
+            "RelatedPerson",
+            f"{person}-relative",
+            active=True,
+            patient=subject,
+            name=[{"text": relative.name}],
+            relationship=[_coded(_ROLES, relative.relationship)],
+            telecom=[{"system": "phone", "value": relative.telephone}],
         )
 
     async def _appointment(self, person: Person, start: str, became: str) -> Resource:
