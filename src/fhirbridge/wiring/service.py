@@ -12,10 +12,17 @@ from functools import cached_property
 
 from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.store import open_store
-from fhirbridge.ports import Clock, Store
+from fhirbridge.channels import Practices
+from fhirbridge.core.calendar import Calendar
+from fhirbridge.core.policy import Pack
+from fhirbridge.fhir.mapping import Mapping
+from fhirbridge.letters import Stationery
+from fhirbridge.ports import Clock, Epr, Store
 from fhirbridge.service import Bell, Service, Site
+from fhirbridge.service.addressing import Addressing
+from fhirbridge.service.assigning import Assignment
 from fhirbridge.service.loops import Bounds
-from fhirbridge.settings import Settings
+from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.wiring.channels import addressing_of, channels_of, practices_of
 from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
 from fhirbridge.wiring.letters import stationery_of
@@ -54,37 +61,62 @@ async def built(settings: Settings, clock: Clock | None = None) -> AsyncIterator
         ConfigurationError: a setting, pack, mapping or directory is wrong.
         StoreUnavailable: the database does not answer.
     """
-    calendar = calendar_of(settings.zone, settings.holidays)
-    names = {name for epr in settings.eprs.values() for name in epr.packs or settings.packs}
-    packs = {name: pack_of(name, settings, calendar) for name in sorted(names | set(settings.packs))}
-    assignments = assignments_of(settings, calendar)
-    archive = Archive(settings, calendar)
-    stationery = stationery_of(settings, calendar)
-    practices = practices_of(settings)
+    shared = _Shared.of(settings)
     time = clock or SystemClock()
     async with AsyncExitStack() as stack:
         store = await open_store(settings.database_url, lease=timedelta(seconds=settings.lease))
         stack.push_async_callback(store.close)
         channels = await channels_of(settings, time, stack)
+        addressing = addressing_of(settings, channels)
         sites = {}
         for name, one in settings.eprs.items():
             epr = await stack.enter_async_context(epr_of(name, one))
-            mapping = mapping_of(name, one)
-            sites[name] = Site(
-                epr=epr,
-                mapping=mapping,
-                packs=tuple(packs[pack] for pack in one.packs or settings.packs),
-                calendar=calendar,
-                directory=directory_of(mapping),
-                assignments=() if one.packs else assignments,
-                editions=archive,
-                trust_payload=one.trust_payload,
-                stationery=stationery,
-                addressing=addressing_of(settings, channels),
-                practices=practices,
-                writes=dict(one.writes),
-                bounds=Bounds(**settings.loops.model_dump()),
-            )
+            sites[name] = shared.site(epr, mapping_of(name, one), one, addressing)
         service = Service(store, sites, time, channels, opens_after=settings.opens_after)
         await store.dispatches.look_again(time.now())
         yield Runtime(settings=settings, service=service, store=store, clock=time)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the sites of all EPRs have in common: the policies, and the means to carry them out."""
+
+    settings: Settings
+    calendar: Calendar
+    packs: dict[str, Pack]
+    assignments: tuple[Assignment, ...]
+    editions: Archive
+    stationery: Stationery | None
+    practices: Practices | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> _Shared:
+        calendar = calendar_of(settings.zone, settings.holidays)
+        names = {name for epr in settings.eprs.values() for name in epr.packs or settings.packs}
+        return cls(
+            settings=settings,
+            calendar=calendar,
+            packs={name: pack_of(name, settings, calendar) for name in sorted(names | set(settings.packs))},
+            assignments=assignments_of(settings, calendar),
+            editions=Archive(settings, calendar),
+            stationery=stationery_of(settings, calendar),
+            practices=practices_of(settings),
+        )
+
+    def site(self, epr: Epr, mapping: Mapping, of: EprSettings, addressing: Addressing) -> Site:
+        """One EPR; where it has packs of its own, they are for all of its cases."""
+        return Site(
+            epr=epr,
+            mapping=mapping,
+            packs=tuple(self.packs[name] for name in of.packs or self.settings.packs),
+            calendar=self.calendar,
+            directory=directory_of(mapping),
+            assignments=() if of.packs else self.assignments,
+            editions=self.editions,
+            trust_payload=of.trust_payload,
+            stationery=self.stationery,
+            addressing=addressing,
+            practices=self.practices,
+            writes=dict(of.writes),
+            bounds=Bounds(**self.settings.loops.model_dump()),
+        )
