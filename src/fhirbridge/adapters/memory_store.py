@@ -17,6 +17,7 @@ from fhirbridge.adapters.memory_kept import MemoryKept
 from fhirbridge.adapters.memory_merges import MemoryMerges
 from fhirbridge.adapters.memory_outbox import MemoryOutbox
 from fhirbridge.adapters.memory_own_writes import MemoryOwnWrites
+from fhirbridge.adapters.memory_unread import MemoryUnread
 from fhirbridge.adapters.memory_worklist import MemoryWorklist
 from fhirbridge.adapters.store.inbox import check_event
 from fhirbridge.adapters.store.remapping import reread
@@ -80,6 +81,7 @@ class MemoryStore:
         self.worklist = MemoryWorklist(self.accept, lambda subject: self._state(subject).references)
         self._copies = MemoryCopies(self.worklist, self._versions, lambda subject: self._state(subject).references)
         self.kept = MemoryKept(self._versions)
+        self.unread = MemoryUnread(self._last_fact)
         self.own = MemoryOwnWrites(lambda: [(subject, state.effects) for subject, state in self._subjects.items()])
         self.dispatches = MemoryDispatches(self.last, self._effects_of, self._tell)
 
@@ -102,8 +104,9 @@ class MemoryStore:
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
         news: set[Subject] = set()
-        self._copies.heard(epr, versions, now)
-        for version in sorted(versions, key=lambda version: version.fact.known):
+        fit = [one for one in versions if not one.unfit]
+        self._copies.heard(epr, fit, now)
+        for version in sorted(fit, key=lambda version: version.fact.known):
             fact = version.fact
             key = (epr, fact.source.type, fact.source.id, self._key(epr, version))
             if not key[3] or key in self._versions:
@@ -113,6 +116,8 @@ class MemoryStore:
                 subject = Subject(epr, fact.patient)
                 self._state(subject).facts.append(fact)
                 news |= set() if version.confirms else {subject}
+        about = [one.fact.source.reference for one in fit]
+        self.unread.note(epr, about, [one for one in versions if one.unfit])
         self._tell_news(news, now)
         for row in digested:
             self._inbox.pop(row, None)
@@ -133,11 +138,19 @@ class MemoryStore:
             if fact.patient:
                 self._state(Subject(epr, fact.patient)).facts.append(fact)
             news |= {Subject(epr, patient) for patient in (version.fact.patient, fact.patient) if patient}
+        self.unread.note(epr, [f"{kind}/{identity}" for (_, kind, identity, _), _ in mine], ())
         self._tell_news(news, now)
         return Remapped(versions=len(mine), changed=changed, subjects=len(news))
 
     async def last(self, epr: str, reference: str) -> Version | None:
         """The version of `Type/id` that became known last, of those kept."""
+        return self._last(epr, reference)
+
+    def _last_fact(self, epr: str, reference: str) -> AnyFact | None:
+        last = self._last(epr, reference)
+        return last.fact if last is not None else None
+
+    def _last(self, epr: str, reference: str) -> Version | None:
         about = [
             version
             for (its_epr, kind, identity, _), version in self._versions.items()

@@ -34,6 +34,8 @@ from fhirbridge.ports.record import Remapped as Remapped
 from fhirbridge.ports.record import Resource as Resource
 from fhirbridge.ports.record import Revision as Revision
 from fhirbridge.ports.record import Subject as Subject
+from fhirbridge.ports.record import Unread as Unread
+from fhirbridge.ports.record import Unreadable as Unreadable
 from fhirbridge.ports.record import Version as Version
 from fhirbridge.ports.store import Audit as Audit
 from fhirbridge.ports.store import Retention as Retention

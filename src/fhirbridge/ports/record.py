@@ -38,11 +38,29 @@ class Version(Struct, frozen=True, kw_only=True):
     """One version of one resource with the fact it gives; unique by (epr, type, id, version).
 
     `confirms`: it is what the service itself wrote, and says nothing else; nobody is looked at again because of it.
+    `unfit`: no fact can be made of it, and which patient it is about is not known (`fact` is Unmapped): it is noted as
+    unread and not kept among the versions, and what was kept before goes on to count.
     """
 
     fact: AnyFact
     resource: Resource
     confirms: bool = False
+    unfit: bool = False
+
+
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """A resource of which the latest version could not be read, and why; `patient` is "" where it is not known.
+
+    `since` is when the first such version in a row became known. `unfit`: it was not fit to be kept.
+    """
+
+    epr: str
+    patient: str
+    reference: str
+    version: str
+    reason: str
+    since: datetime
+    unfit: bool = False
 
 
 class Remapped(Struct, frozen=True, kw_only=True):
@@ -103,6 +121,20 @@ class Merges(Protocol):
 
     async def wake(self, subject: Subject, now: datetime) -> None:
         """Make the patient due now: something was learnt about a record that theirs replaces."""
+        ...
+
+
+class Unread(Protocol):
+    """Which resources could not be read as they stand, until a version comes that can."""
+
+    async def search(
+        self, *, eprs: Collection[str] = (), subjects: Collection[Subject] = (), limit: int = 100
+    ) -> list[Unreadable]:
+        """The oldest of them first, then by reference; what is empty asks nothing."""
+        ...
+
+    async def count(self) -> dict[str, int]:
+        """How many there are, by EPR."""
         ...
 
 

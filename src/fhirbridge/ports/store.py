@@ -25,6 +25,7 @@ from fhirbridge.ports.record import (
     Resource,
     Revision,
     Subject,
+    Unread,
     Version,
 )
 from fhirbridge.ports.worklist import Worklist
@@ -107,6 +108,11 @@ class Store(Protocol):
         ...
 
     @property
+    def unread(self) -> Unread:
+        """What could not be read of them."""
+        ...
+
+    @property
     def dispatches(self) -> Dispatches:
         """What has to reach people through channels."""
         ...
@@ -123,7 +129,8 @@ class Store(Protocol):
         """In one transaction: keep versions that are new, make their patients due now, close the inbox rows.
 
         A version without an id of its own is new when its content differs from what was known just before it. One
-        without a patient makes nobody due.
+        without a patient makes nobody due. What is unfit, or unmapped and the last of its resource, is noted as unread
+        until a later version can be read.
         """
         ...
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from fhirbridge.core.facts import Unmapped
 from fhirbridge.ports import Clock, Resource, Store, Version
 from fhirbridge.service.site import Site
-from fhirbridge.service.versions import as_gone, facts_in
+from fhirbridge.service.versions import as_gone, read_in
 
 _BATCH = 500
 
@@ -60,18 +60,19 @@ class Load:
 
     async def _take(self, resources: Sequence[Resource]) -> None:
         self.read += len(resources)
-        versions = facts_in(self._site, resources, self._clock.now())
-        mapped = Counter(version.fact.source.type for version in versions)
+        versions = read_in(self._site, resources, self._clock.now())
+        mapped = Counter(version.fact.source.type for version in versions if not version.unfit)
         self.without_use += Counter(str(resource.get("resourceType")) for resource in resources) - mapped
         await self._keep(versions)
 
     async def _keep(self, versions: Sequence[Version]) -> None:
         name = self._site.epr.name
-        new = await self._store.kept.unknown(name, versions)
+        fit = [version for version in versions if not version.unfit]
+        new = await self._store.kept.unknown(name, fit)
         self.new += len(new)
-        self.known += len(versions) - len(new)
+        self.known += len(fit) - len(new)
         self.patients |= {version.fact.patient for version in new} - {""}
-        facts = [version.fact for version in versions]
+        facts = [version.fact for version in fit]
         self.unmapped.update((fact.source.type, fact.reason) for fact in facts if isinstance(fact, Unmapped))
         if versions:
             await self._store.keep(name, versions, (), self._clock.now())

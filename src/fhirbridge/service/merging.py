@@ -67,7 +67,7 @@ async def as_one(store: Store, subject: Subject, known: Known, now: datetime) ->
 
 def departures(versions: Iterable[Version]) -> list[Version]:
     """Of resources that are about somebody else now: for whom they were about before, that they never were."""
-    versions = list(versions)
+    versions = [version for version in versions if not version.unfit]
     latest = {version.fact.source.reference: version.resource for version in versions}
     found = moves(version.fact for version in versions)
     return [Version(fact=fact, resource=latest[fact.source.reference]) for fact in found]

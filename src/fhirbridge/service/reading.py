@@ -15,7 +15,7 @@ from fhirbridge.fhir.capability import Capability, FeedKind, feeds_for
 from fhirbridge.fhir.content import version_id
 from fhirbridge.ports import Clock, Event, Resource, Store, Version
 from fhirbridge.service.site import Site, said
-from fhirbridge.service.versions import as_known, every_version, facts_in, looked_up, skipped
+from fhirbridge.service.versions import as_known, every_version, looked_up, read_in, skipped
 
 EVENTFUL = frozenset({"Appointment", "Encounter", "EpisodeOfCare", "Task", "Communication"})
 """Types that say what happened. All others say how things stand, and are read before each decision."""
@@ -51,7 +51,7 @@ async def whole_record(site: Site, patient: str, clock: Clock) -> list[Version]:
     found = await _current(site, patient, sorted(site.mapping.resource_types))
     current = [resource for resources in found.values() for resource in resources]
     histories = await each(current, lambda resource: _earlier_too(site, resource))
-    return facts_in(site, [version for history in histories for version in history], clock.now())
+    return read_in(site, [version for history in histories for version in history], clock.now())
 
 
 async def standing_record(store: Store, site: Site, patient: str, types: Sequence[str], clock: Clock) -> list[Version]:
@@ -64,7 +64,7 @@ async def standing_record(store: Store, site: Site, patient: str, types: Sequenc
         for one in resources:
             before = kept.get(str(one["id"]))
             passed = await _passed_over(store, site, one, before, clock)
-            versions += facts_in(site, [*passed, as_known(site, one, before, read)], read)
+            versions += read_in(site, [*passed, as_known(site, one, before, read)], read)
         expected = await store.kept.expected(site.epr.name, kind, start=None, end=None, patient=patient)
         for identity in sorted(expected - set(ids)):
             versions += await _missed(store, site, Event(type=kind, id=identity), clock)

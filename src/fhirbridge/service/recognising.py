@@ -41,7 +41,7 @@ async def keep(store: Store, site: Site, versions: Sequence[Version], digested: 
     epr = site.epr.name
     ours = {f"{one.fact.source.type}/{one.fact.source.id}" for one in versions if one.fact.source.type in set(Kind)}
     there = await store.own.at(epr, ours) if ours else {}
-    named = _named(versions, there)
+    named = _named([one for one in versions if not one.unfit], there)
     known: dict[str, Mapping[str, Thing]] = {}
     kept = []
     for one in named:
@@ -56,6 +56,7 @@ async def keep(store: Store, site: Site, versions: Sequence[Version], digested: 
                 kept.append(replace(one, confirms=True))
                 continue
         kept.append(one)
+    kept += [one for one in versions if one.unfit]
     await store.keep(epr, kept, digested, now)
 
 

@@ -22,7 +22,7 @@ from fhirbridge.core.facts import Source, Unmapped
 from fhirbridge.errors import EprBehind, EprRefused, SenderError
 from fhirbridge.fhir.capability import Capability
 from fhirbridge.fhir.content import content_of, dated, last_updated, read_anew, version_id
-from fhirbridge.fhir.validation import check
+from fhirbridge.fhir.validation import ID, check
 from fhirbridge.ports import Arrival, Clock, Event, Resource, Store, Version
 from fhirbridge.service.measures import SKIPPED, UNREADABLE
 from fhirbridge.service.site import Site, said
@@ -51,7 +51,7 @@ async def told_of(store: Store, site: Site, arrival: Arrival, clock: Clock) -> l
     try:
         versions = await looked_up(store, site, event, arrival.received, clock, else_have=believed)
     except EprRefused as refusal:
-        versions = facts_in(site, believed, arrival.received)
+        versions = read_in(site, believed, arrival.received)
         _log.warning("the EPR refuses to be asked", epr=site.epr.name, type=event.type, why=said(refusal))
     if not versions:
         UNREADABLE.labels(site.epr.name, event.type).inc()
@@ -76,7 +76,7 @@ async def looked_up(
     """
     reference = f"{event.type}/{event.id}"
     if ours := await _on_worklist(store, site, reference):
-        return facts_in(site, ours, clock.now())
+        return read_in(site, ours, clock.now())
     kept = await store.last(site.epr.name, reference)
     current = await site.epr.read(reference)
     read = clock.now()
@@ -89,7 +89,7 @@ async def looked_up(
         found = [one for one in else_have if version_id(one) != version_id(current)]
         found += await skipped(site, event, current, kept, patient=read - noticed < CATCHES_UP)
         found.append(as_known(site, current, kept, read))
-    return facts_in(site, found, read)
+    return read_in(site, found, read)
 
 
 async def _on_worklist(store: Store, site: Site, reference: str) -> list[Resource]:
@@ -105,6 +105,11 @@ def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[
 
     `read` is when they were read: when what has no time of its own became known.
     """
+    return [one for one in read_in(site, resources, read) if not one.unfit]
+
+
+def read_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[Version]:
+    """The same, to be kept: with those not fit to be read, where they can be named."""
     versions = []
     for found in resources:
         resource = dated(found, read)
@@ -115,6 +120,7 @@ def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[
         except SenderError as flaw:
             UNREADABLE.labels(site.epr.name, kind).inc()
             _log.warning("a resource of the EPR is not fit to be read", epr=site.epr.name, type=kind, place=flaw.place)
+            versions += _unfit(site, resource, flaw)
             continue
         if fact is None:
             SKIPPED.labels(site.epr.name, kind).inc()
@@ -124,6 +130,19 @@ def facts_in(site: Site, resources: Iterable[Resource], read: datetime) -> list[
             _log.warning("a resource of the EPR could not be mapped; it is kept", epr=site.epr.name, type=kind)
         versions.append(Version(fact=fact, resource=resource))
     return versions
+
+
+def _unfit(site: Site, resource: Resource, flaw: SenderError) -> list[Version]:
+    """What cannot be read, to be noted; none where not even its name can be read, or the mapping is not about it."""
+    kind, identity = resource.get("resourceType"), resource.get("id")
+    known = last_updated(resource)
+    if known is None or kind not in site.mapping.resource_types:
+        return []
+    if not isinstance(identity, str) or not ID.fullmatch(identity):
+        return []
+    version = version_id(resource)
+    source = Source(str(kind), identity, version if ID.fullmatch(version) else "")
+    return [Version(fact=Unmapped(source=source, known=known, patient="", reason=str(flaw)), resource={}, unfit=True)]
 
 
 def as_known(site: Site, resource: Resource, kept: Version | None, read: datetime) -> Resource:

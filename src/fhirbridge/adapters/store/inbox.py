@@ -16,7 +16,7 @@ from fhirbridge.adapters.store.kept import took_place
 from fhirbridge.adapters.store.remapping import reread
 from fhirbridge.adapters.store.tables import inbox, versions
 from fhirbridge.adapters.store.version_key import is_by_content, key_among, version_key
-from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.facts import AnyFact, Unmapped
 from fhirbridge.errors import SenderError
 from fhirbridge.ports import Arrival, Event, Reading, Subject, Version
 
@@ -148,12 +148,16 @@ def _version_row(epr: str, version: Version, now: datetime) -> Row:
 
 
 class Reread(Struct, frozen=True, kw_only=True):
-    """A batch of versions read again: up to which row, how many, how many read differently, and about whom."""
+    """A batch of versions read again: up to which row, how many, how many read differently, and about whom.
+
+    `doubtful` are those that read differently, and those that still cannot be read.
+    """
 
     last: int
     versions: int
     changed: int
     about: set[Subject]
+    doubtful: list[Version]
 
 
 async def reread_versions(connection: AsyncConnection, epr: str, reading: Reading, *, after: int) -> Reread:
@@ -167,16 +171,26 @@ async def reread_versions(connection: AsyncConnection, epr: str, reading: Readin
     rows = (await connection.execute(query)).all()
     changed: list[Row] = []
     about: set[Subject] = set()
+    doubtful: list[Version] = []
     for row in rows:
         kept = _FACT.decode(row.fact)
-        fact = reread(kept, msgspec.json.decode(row.resource), reading)
+        resource = msgspec.json.decode(row.resource)
+        fact = reread(kept, resource, reading)
+        if fact != kept or isinstance(fact, Unmapped):
+            doubtful.append(Version(fact=fact, resource=resource))
         if fact != kept:
             told = {"patient": fact.patient, "fact": _PACK.encode(fact), "happens": took_place(fact)}
             changed.append({"which": row.row, **told})
             about |= {Subject(epr, patient) for patient in (kept.patient, fact.patient) if patient}
     if changed:
         await connection.execute(update(versions).where(versions.c.row == bindparam("which")), changed)
-    return Reread(last=rows[-1].row if rows else after, versions=len(rows), changed=len(changed), about=about)
+    return Reread(
+        last=rows[-1].row if rows else after,
+        versions=len(rows),
+        changed=len(changed),
+        about=about,
+        doubtful=doubtful,
+    )
 
 
 def _unique(row: Row) -> tuple[str, str, str]:

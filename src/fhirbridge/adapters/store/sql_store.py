@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, select
 
-from fhirbridge.adapters.store import copies, dispatches, inbox, outbox, schema, subjects
+from fhirbridge.adapters.store import copies, dispatches, inbox, outbox, schema, subjects, unread
 from fhirbridge.adapters.store.audit import SqlAudit
 from fhirbridge.adapters.store.database import Database
 from fhirbridge.adapters.store.dead_letters import SqlDeadLetters
@@ -77,6 +77,7 @@ class SqlStore:
         self.retention = SqlRetention(database)
         self.audit = SqlAudit(database)
         self.kept = SqlKept(database)
+        self.unread = unread.SqlUnread(database)
         self.own = SqlOwnWrites(database)
         self.dispatches = dispatches.SqlDispatches(database)
 
@@ -106,10 +107,12 @@ class SqlStore:
 
     async def keep(self, epr: str, versions: Sequence[Version], digested: Sequence[int], now: datetime) -> None:
         """Keep versions that are new, make their patients due now, close the inbox rows."""
+        fit = [one for one in versions if not one.unfit]
         async with self._database.writing() as connection:
             await inbox.close(connection, digested, now)
-            await copies.heard(connection, epr, versions, now)
-            news = await inbox.add_versions(connection, epr, versions, now)
+            await copies.heard(connection, epr, fit, now)
+            news = await inbox.add_versions(connection, epr, fit, now)
+            await unread.note(connection, epr, versions)
             await subjects.tell_news(connection, news, now)
 
     async def remap(self, epr: str, reading: Reading, now: datetime) -> Remapped:
@@ -120,6 +123,7 @@ class SqlStore:
         while True:
             async with self._database.writing() as connection:
                 batch = await inbox.reread_versions(connection, epr, reading, after=last)
+                await unread.note(connection, epr, batch.doubtful)
                 await subjects.tell_news(connection, batch.about, now)
             if not batch.versions:
                 return done

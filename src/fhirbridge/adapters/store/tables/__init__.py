@@ -11,7 +11,7 @@ from fhirbridge.adapters.store.tables.columns import Instant, metadata
 from fhirbridge.adapters.store.tables.decided import doubles, effects, outbox, worklist, written
 from fhirbridge.adapters.store.tables.feeds import gaps, hearings, held, marks, subscriptions
 from fhirbridge.adapters.store.tables.sending import dispatches
-from fhirbridge.adapters.store.tables.told import inbox, merges, subjects, versions
+from fhirbridge.adapters.store.tables.told import inbox, merges, subjects, unread, versions
 
 __all__ = [
     "metadata",
@@ -20,6 +20,7 @@ __all__ = [
     "versions",
     "subjects",
     "merges",
+    "unread",
     "effects",
     "outbox",
     "written",

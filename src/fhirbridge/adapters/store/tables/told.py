@@ -79,3 +79,21 @@ merges = Table(
 )
 Index("ix_merges_epr_replaced", merges.c.epr, merges.c.replaced)
 Index("ix_merges_epr_survivor", merges.c.epr, merges.c.survivor)
+
+# Resources of which the latest version could not be read: `since` the first such version in a row became known, `known`
+# when the latest did. What is `unfit` is not among the versions.
+unread = Table(
+    "unread",
+    metadata,
+    Column("epr", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("patient", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("known", Instant, nullable=False),
+    Column("unfit", Boolean, nullable=False),
+)
+Index("ix_unread_epr_since", unread.c.epr, unread.c.since)
+Index("ix_unread_epr_patient", unread.c.epr, unread.c.patient)
