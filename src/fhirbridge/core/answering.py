@@ -44,8 +44,13 @@ class Answering:
         self._answers: dict[str, Answer] = {}
         self._used: set[str] = set()
 
-    def answer(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
-        """What answers this ask before its ending; the same whenever it is asked."""
+    def answer(
+        self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None = None
+    ) -> Answer | None:
+        """What answers this ask before its ending; the same whenever it is asked.
+
+        What staff did after it had `passed_on` to the next period answers that one.
+        """
         known = self._answers.get(ask.identity)
         if known is not None:
             return known
@@ -54,7 +59,7 @@ class Answering:
         answer = None
         if own is not None and is_terminal(Kind.TASK, own.latest.status) and closed_by_staff:
             answer = _answered(own)
-        answer = answer or self._loose_answer(ask, scene, ending)
+        answer = answer or self._loose_answer(ask, scene, ending, passed_on)
         if ask.act.answered_by_message:
             until = answer.at if answer is not None else _until(scene, ending)
             answer = self._message_answer(ask, scene, until) or answer
@@ -74,7 +79,9 @@ class Answering:
             since = scene.calendar.after(last, repeat.after)
         return count, since
 
-    def _loose_answer(self, ask: Ask, scene: Scene, ending: Ending | None) -> Answer | None:
+    def _loose_answer(
+        self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None
+    ) -> Answer | None:
         """The first Task that staff made themselves while the ask was open, and that has answered none before it."""
         # What another pathway asked for before this one took its place has been open since then.
         since = min(ask.since, ask.thing.since) if ask.thing is not None else ask.since

@@ -44,7 +44,7 @@ class Desk:
         self._wake = wake
         self._patient = record.patient
         self._answering = Answering(record, own)
-        self._things = Things(pack.name, own, self._answering.ours)
+        self._things = Things(own, self._answering.ours)
         self._deadlines = Deadlines(pack.calendar, self._answering.ours)
         self._asked: dict[tuple[str, ...], int] = defaultdict(int)
 
@@ -146,7 +146,8 @@ class Desk:
         )
         ending = _ending(scene, run, step, act)
         if act.kind is Kind.TASK:
-            ask.answer = self._answering.answer(ask, scene, ending)
+            passed_on = ask.due if past and ask.due is not None and ask.due <= scene.now else None
+            ask.answer = self._answering.answer(ask, scene, ending, passed_on)
             ask.lapsed = lapsed(ask, ending, scene.now)
         self._stand(ask, scene, ending)
         return ask

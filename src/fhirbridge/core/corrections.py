@@ -12,29 +12,20 @@ from fhirbridge.core.decision import Obligation, Reason, Standing
 from fhirbridge.core.effects import Key, Kind
 from fhirbridge.core.facts import Person, Source
 from fhirbridge.core.identity import of_obligation
-from fhirbridge.core.own import Own, Thing
+from fhirbridge.core.own import CORRECTION, Own, Thing
 from fhirbridge.core.policy import Pack, Step
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import founded, no_longer_stands
 from fhirbridge.core.vocabulary import PRIORITIES
 from fhirbridge.core.wording import listed
 
-ACTION = "correction-notice"
-
-
-def corrected(own: Own) -> frozenset[str]:
-    """Identities of everything that has been corrected already."""
-    notices = (t for t in own.things.values() if t.key.action == ACTION)
-    return frozenset(identity for notice in notices for identity in notice.covers)
-
 
 def corrections(pack: Pack, record: Record, own: Own, may_tell: Callable[[Thing], bool]) -> Iterator[Obligation]:
     """The corrections owed now and not yet sent, to those who may be told (`may_tell` of what they were sent)."""
     sent = [t for t in own.things.values() if t.key.kind is Kind.COMMUNICATION and t.sent and t.key.pack == pack.name]
-    done = corrected(own)
     owed: dict[tuple[str, str], list[Thing]] = {}
     for thing in sorted(sent, key=lambda t: (t.written, t.identity)):
-        told = thing.key.action != ACTION and thing.identity not in done
+        told = thing.key.action != CORRECTION and thing.identity not in own.corrected
         if told and not founded(thing, record) and may_tell(thing):
             owed.setdefault((thing.key.case, thing.key.role), []).append(thing)
     for things in owed.values():
@@ -48,7 +39,7 @@ def _correction(pack: Pack, record: Record, things: list[Thing]) -> Obligation:
         case=first.key.case,
         pack=pack.name,
         kind=Kind.COMMUNICATION,
-        action=ACTION,
+        action=CORRECTION,
         role=first.key.role,
         scope=f"correction:{first.identity}",
     )

@@ -14,7 +14,6 @@ from functools import partial
 
 from fhirbridge.core.cases import Case
 from fhirbridge.core.confirming import confirming
-from fhirbridge.core.corrections import ACTION as CORRECTION
 from fhirbridge.core.corrections import corrections
 from fhirbridge.core.decision import Decision, Obligation, Standing, Unfounded
 from fhirbridge.core.effects import Kind
@@ -22,7 +21,7 @@ from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
 from fhirbridge.core.memory import Memory, Name, View
-from fhirbridge.core.own import Own, Thing
+from fhirbridge.core.own import CORRECTION, Own, Thing
 from fhirbridge.core.policy import Pack, Pathway
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Ask, Found, Run
@@ -83,10 +82,8 @@ def decide(
         return runs.may_tell(thing.key.role, each or nowhere)
 
     corrected: tuple[Obligation, ...] = ()
-    if memory is None or not memory.nothing_to_correct(record):
+    if memory is None or not memory.all_founded(record, own):
         corrected = tuple(corrections(pack, record, own, may_tell))
-        if memory is not None and not corrected:
-            memory.nothing_was_owed(record)
     return Decision(
         obligations=(*obligations, *corrected, *deliveries.obligations),
         started=runs.new(),
@@ -258,6 +255,13 @@ class Looking:
             if ask.lapsed is None:
                 continue
             late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
+            scope = of_overdue(late, ask.run.ending if ask.passed_on else None)
             for pathway in for_tasks:
-                ending = ask.run.ending if ask.passed_on else None
-                self._runs.start(pathway, each, of_overdue(late, ending), [], ())
+                name = (each.case.id, scope.name, pathway.id)
+                self._place(name, View(each, scope, ()), partial(self._late, pathway, each, scope))
+
+    def _late(self, pathway: Pathway, each: Course, scope: Scope) -> list[Run]:
+        """The run of an overdue Task; what that itself asks for is not chased again."""
+        runs: list[Run] = []
+        self._runs.start(pathway, each, scope, runs, ())
+        return runs

@@ -5,7 +5,8 @@ memory is never needed and never changes an answer: `decide` gives the same deci
 in a place (a spell, or the rest of a case) is good for as long as
 
 - nothing but appointments has come in;
-- what the service had done about the things of the place is as it was, and so is the place itself;
+- what the service had done about the things of the place is as it was, and so is the place itself, and what was seen of
+  the runs beside it;
 - the other appointments of the patient are as they were, where anybody looked at those;
 - no instant has passed at which the answer was to change by itself.
 """
@@ -16,17 +17,15 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from fhirbridge.core.corrections import corrected
 from fhirbridge.core.decision import Obligation
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import Made
-from fhirbridge.core.own import NOTHING, Own, Thing
+from fhirbridge.core.own import CORRECTION, NOTHING, Own, Thing, logical
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Found, Run
 from fhirbridge.core.spells import Course, Scope
-from fhirbridge.core.things import logical
 from fhirbridge.core.timeline import Record
-from fhirbridge.core.unfounded import could_go
+from fhirbridge.core.unfounded import could_go, founded
 from fhirbridge.core.vocabulary import ANSWERED
 
 Name = tuple[str, str, str]
@@ -60,7 +59,10 @@ class Memory:
         self._basis: tuple[object, ...] = ()
         self._record: Record | None = None
         self._own = NOTHING
-        self._cited: tuple[tuple[str, object, object], ...] | None = None
+        self._founded: tuple[dict[str, Thing], Own | None] = ({}, None)
+        """What was told and still stood, and all that had been done by then."""
+        self._cited: dict[str, tuple[object, object]] = {}
+        """What that rested on, as it was."""
         self.could_go: list[Thing] = []
         """What the service wrote and could still take back."""
         self._since: dict[int, tuple[Own, frozenset[object]]] = {}
@@ -81,11 +83,9 @@ class Memory:
             self._kept = {}
             self.made = {}
             self._joined = ([], ())
-            self._cited = None
         if own is not self._own:
             self._since = {}
             self._joined = ([], ())
-            self._cited = None
             self.could_go = [thing for thing in own.things.values() if could_go(thing, pack, own)]
         self._basis, self._record, self._own = basis, record, own
         # A message, or a Task that staff made, answers one ask alone: which, depends on all that are looked at.
@@ -101,7 +101,7 @@ class Memory:
         if kept.found.looked_around and kept.record is not self._record:
             return None
         if kept.own is not self._own:
-            if not self._is_untouched(kept):
+            if kept.found.looked_back or not self._is_untouched(kept):
                 return None
             kept.own = self._own
         return (kept.found, kept.runs) if _is_same(kept, view) else None
@@ -116,7 +116,7 @@ class Memory:
 
     def _is_untouched(self, kept: _Kept) -> bool:
         """Whether what the service has done since is about other things than those of the place."""
-        if corrected(kept.own) != corrected(self._own):
+        if kept.own.corrected != self._own.corrected:
             return False
         acts = self._acts_since(kept.own)
         for ask in kept.found.asks:
@@ -147,18 +147,24 @@ class Memory:
         self._joined = (places, obligations)
         self.made = made
 
-    def nothing_to_correct(self, record: Record) -> bool:
-        """Whether no correction was owed before, and nothing that was cited to anybody has changed since."""
-        return self._cited is not None and all(
-            record.sources.get(name) is history and record.visits.get(name) is visit
-            for name, history, visit in self._cited
-        )
-
-    def nothing_was_owed(self, record: Record) -> None:
-        """Remember that no correction is owed, and what that rests on."""
-        told = (thing for thing in self._own.things.values() if thing.sent is not None)
-        names = {source.reference for thing in told for source in (*thing.evidence, *thing.triggers)}
-        self._cited = tuple((name, record.sources.get(name), record.visits.get(name)) for name in names)
+    def all_founded(self, record: Record, own: Own) -> bool:
+        """Whether everything that anybody was told still stands; looks again at what was told or has changed since."""
+        sources, visits = record.sources, record.visits
+        if any(sources.get(name) is not h or visits.get(name) is not v for name, (h, v) in self._cited.items()):
+            self._cited = {}
+            self._founded = ({}, None)
+        then, checked = self._founded
+        if checked is own:
+            return True
+        told = {name: t for name, t in own.things.items() if t.sent is not None and name not in own.corrected}
+        for name, thing in told.items():
+            if then.get(name) is not thing and thing.key.action != CORRECTION:
+                if not founded(thing, record):
+                    return False
+                cited = {source.reference for source in (*thing.evidence, *thing.triggers)}
+                self._cited.update({each: (sources.get(each), visits.get(each)) for each in cited})
+        self._founded = (told, own)
+        return True
 
 
 def _is_same(kept: _Kept, view: View) -> bool:
@@ -166,7 +172,9 @@ def _is_same(kept: _Kept, view: View) -> bool:
     then = kept.view
     if then.scope != view.scope or not _are_same(then.earlier, view.earlier):
         return False
-    if kept.found.looked_beside and not _are_same(then.beside, view.beside):
+    if kept.found.looked_into and not _are_same(then.beside, view.beside):
+        return False
+    if kept.found.looked_beside and not _look_the_same(then.beside, view.beside):
         return False
     if then.each.closed != view.each.closed or then.each.died != view.each.died:
         return False
@@ -178,6 +186,10 @@ def _is_same(kept: _Kept, view: View) -> bool:
         and mine.services == case.services
         and mine.begun == case.begun
     )
+
+
+def _look_the_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:
+    return len(then) == len(now) and all(a is b or a.face == b.face for a, b in zip(then, now, strict=True))
 
 
 def _are_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:

@@ -6,8 +6,10 @@ comes back from the EPR as a fact.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,6 +36,9 @@ from fhirbridge.core.effects import (
     Written,
 )
 from fhirbridge.core.facts import Source
+
+CORRECTION = "correction-notice"
+"""What those are sent who were told what the record has taken back."""
 
 
 class Thing(Struct, frozen=True, kw_only=True):
@@ -81,11 +86,34 @@ class Thing(Struct, frozen=True, kw_only=True):
         return self.withdrawn is None and self.completed is None
 
 
-class Own(Struct, frozen=True):
+class Own(Struct, frozen=True, dict=True):
     """All that the service did for one patient: things by identity, runs by identity."""
 
     things: Mapping[str, Thing]
     runs: Mapping[str, Started]
+
+    @cached_property
+    def corrected(self) -> frozenset[str]:
+        """Identities of everything that has been corrected already."""
+        notices = (thing for thing in self.things.values() if thing.key.action == CORRECTION)
+        return frozenset(identity for notice in notices for identity in notice.covers)
+
+    @cached_property
+    def alike(self) -> Mapping[Logical, tuple[Thing, ...]]:
+        """The things that were written for the same act in the same case."""
+        found: dict[Logical, list[Thing]] = defaultdict(list)
+        for thing in self.things.values():
+            found[logical(thing.key)].append(thing)
+        return {name: tuple(things) for name, things in found.items()}
+
+
+Logical = tuple[str, str, str, str, str]
+"""What two things share that were written for the same act in the same case."""
+
+
+def logical(key: Key) -> Logical:
+    """What a thing with this key shares with those that were written for the same act in the same case."""
+    return key.pack, key.case, key.kind, key.action, key.role
 
 
 NOTHING = Own(things={}, runs={})

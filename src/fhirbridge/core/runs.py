@@ -124,7 +124,7 @@ class Runs:
         ending = scope.ending
         return Scene(
             record=self.record,
-            own=self.own,
+            done=self.own,
             course=each,
             scope=scope,
             now=self.now,

@@ -96,6 +96,12 @@ class Run(Struct):
     """What ended it by the pathway's own word."""
 
     @property
+    def face(self) -> tuple[object, ...]:
+        """What can be seen of it without looking into its steps."""
+        told = (self.since, self.counted_from, self.because, self.triggers, self.generation, self.ended)
+        return (self.identity, self.pathway, self.case, self.scope, *told)
+
+    @property
     def ending(self) -> Ending | None:
         """What ended it first: the ending of its scope, or what its pathway says ends it."""
         scopes, own = self.scope.ending, self.ended
@@ -110,7 +116,8 @@ class Found(Struct):
     `endings` are actions that are to be ended, each with the row that says so; `held` the steps that were held back;
     `wakes` the instants at which something may change by itself; `asked` how often steps that are repeated were asked
     for. `looked_around`: somebody looked at appointments of the patient that the place itself does not name;
-    `looked_beside`: at other runs of the spell.
+    `looked_beside`: at other runs of the spell; `looked_into`: at what their steps came to; `looked_back`: at what the
+    service had done, wherever it was asked for.
     """
 
     all: list[tuple[Course, Run]] = []
@@ -121,6 +128,8 @@ class Found(Struct):
     asked: list[tuple[tuple[str, ...], int]] = []
     looked_around: bool = False
     looked_beside: bool = False
+    looked_into: bool = False
+    looked_back: bool = False
 
     def take(self, other: Found) -> None:
         """Add what was found elsewhere."""
@@ -130,6 +139,9 @@ class Found(Struct):
         self.held += other.held
         self.wakes |= other.wakes
         self.looked_around |= other.looked_around
+        self.looked_beside |= other.looked_beside
+        self.looked_into |= other.looked_into
+        self.looked_back |= other.looked_back
 
 
 class Scene(Struct):
@@ -141,7 +153,7 @@ class Scene(Struct):
     """
 
     record: Record
-    own: Own
+    done: Own
     course: Course
     scope: Scope
     now: datetime
@@ -166,6 +178,12 @@ class Scene(Struct):
         return self.around.case.visits
 
     @property
+    def own(self) -> Own:
+        """All that the service has done for this patient."""
+        self.place.looked_back = True
+        return self.done
+
+    @property
     def beside(self) -> list[Run]:
         """The runs of this spell so far."""
         self.place.looked_beside = True
@@ -188,15 +206,18 @@ class Scene(Struct):
         """The state of a step: of this run, else of the first run of this spell that has it."""
         if self.run is not None and step in self.run.steps:
             return self.run.steps[step]
-        for run in self.beside:
+        self.place.looked_into = True
+        for run in self.runs:
             if step in run.steps:
                 return run.steps[step]
         return None
 
     def answers(self, outcomes: frozenset[str]) -> list[tuple[datetime, str, Source]]:
         """The answers with one of these outcomes in this case up to the instant the scene is read for."""
-        return [found for found in answers(self.course, self.record, self.own, outcomes) if found[0] <= self.ref]
+        found = answers(self.course, self.record, self.own, outcomes) if self.record.tasks else []
+        return [each for each in found if each[0] <= self.ref]
 
     def completed(self, action: str) -> list[tuple[datetime, Source]]:
         """The completed Tasks with this action in this case up to the instant the scene is read for."""
-        return [found for found in completed(self.course, self.record, self.own, action) if found[0] <= self.ref]
+        found = completed(self.course, self.record, self.own, action) if self.record.tasks else []
+        return [each for each in found if each[0] <= self.ref]

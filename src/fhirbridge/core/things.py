@@ -6,35 +6,29 @@ further generation; what people have acted on is never asked for a second time.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from fhirbridge.core.corrections import corrected
 from fhirbridge.core.effects import Key, Withdrawal
 from fhirbridge.core.facts import Task
 from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
-from fhirbridge.core.own import Own, Thing
+from fhirbridge.core.own import Own, Thing, logical
 from fhirbridge.core.scene import Scene
 from fhirbridge.core.spells import spell_of
 
 
 class Things:
-    """All that was written for one pack; `tasks` are the service's Tasks as the EPR has them, by identity."""
+    """All that was written; `tasks` are the service's Tasks as the EPR has them, by identity."""
 
-    def __init__(self, pack: str, own: Own, tasks: Mapping[str, History[Task]]) -> None:
+    def __init__(self, own: Own, tasks: Mapping[str, History[Task]]) -> None:
         self._tasks = tasks
-        self._corrected = corrected(own)
-        self._alike: dict[tuple[str, str, str, str], list[Thing]] = defaultdict(list)
-        for thing in own.things.values():
-            if thing.key.pack == pack:
-                self._alike[logical(thing.key)].append(thing)
+        self._own = own
 
     def find(self, key: Key, scene: Scene) -> tuple[Thing | None, Key]:
         """What was written for this key, and the key under which it is (or would be) written."""
-        same = self._alike.get(logical(key), [])
+        same = self._own.alike.get(logical(key), ())
         if not same:
             return None, key
         mine = _of_scope(same, key)
@@ -53,12 +47,12 @@ class Things:
 
     def passed_on(self, key: Key) -> Thing | None:
         """What was written for a period that has passed, and taken back when the next began."""
-        mine = _of_scope(self._alike.get(logical(key), []), key)
+        mine = _of_scope(self._own.alike.get(logical(key), ()), key)
         return next((t for t in mine if t.reason is Withdrawal.SUPERSEDED), None)
 
     def _stands(self, thing: Thing) -> bool:
         """Neither taken back nor, where it was sent, corrected: what is asserted again has to be said again."""
-        return thing.withdrawn is None and thing.identity not in self._corrected
+        return thing.withdrawn is None and thing.identity not in self._own.corrected
 
     def _moved(self, thing: Thing, scene: Scene) -> bool:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
@@ -75,11 +69,6 @@ class Things:
         return begun or thing.sent is not None or thing.completed is not None
 
 
-def logical(key: Key) -> tuple[str, str, str, str]:
-    """What two things share that were written for the same act in the same case."""
-    return key.case, key.kind, key.action, key.role
-
-
-def _of_scope(things: list[Thing], key: Key) -> list[Thing]:
+def _of_scope(things: Iterable[Thing], key: Key) -> list[Thing]:
     """Those of the very scope and recurrence of the key, of whatever generation."""
     return [t for t in things if t.key.scope == key.scope and t.key.occurrence == key.occurrence]

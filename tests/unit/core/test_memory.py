@@ -157,3 +157,23 @@ def test_what_was_kept_of_a_record_stays_the_same_object() -> None:
     assert after.cases[0].episode is before.cases[0].episode
     assert [visit.source.id for visit in after.cases[0].visits] == ["a1", "a2"]
     assert gathering.record() is after
+
+
+def test_a_miss_that_becomes_known_after_the_episode_was_ended_is_followed_by_what_a_discharge_calls_for() -> None:
+    """What is outside of the spells looks at the runs of the last one, though none was there when it looked first."""
+    history = in_an_episode([appointment(0, 1, AppointmentState.ATTENDED, timedelta(hours=1))])
+    first = history[0]
+    assert isinstance(first, Episode)
+    at = START + timedelta(days=7)
+    ended = Episode(
+        source=sourced("EpisodeOfCare", "e", 2),
+        known=at + timedelta(hours=1),
+        patient=PATIENT,
+        status="finished",
+        start=first.start,
+        end=at + timedelta(hours=1),
+        referrals=first.referrals,
+    )
+    booked = appointment(1, 1, AppointmentState.BOOKED, -timedelta(days=5))
+    missed = appointment(1, 2, AppointmentState.MISSED, timedelta(hours=3))
+    assert by_memory_and_without([*history, booked, ended, missed])[1] > 0
