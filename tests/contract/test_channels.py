@@ -18,6 +18,7 @@ from fhirbridge.channels import Channel, Dispatch, Sent, Told
 from fhirbridge.core.deliveries import FAILED, Recipient, Stage, said, standing
 from fhirbridge.fhir.itk3 import SEND_DOCUMENT, Sender
 from tests.channel_double import ChannelDouble
+from tests.clock_double import ClockDouble
 from tests.servers.mesh import OURS, PASSWORD, PRACTICE, SHARED_KEY, forget_everything, mesh_sandbox
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -35,11 +36,6 @@ PATIENT: dict[str, Any] = {
 }
 ONE = "2e1d8e73-5a64-4f1d-8c2a-3b5c7e7a9b02"
 OTHER = "3f2e9f84-6b75-4a2e-9d3b-4c6d8f8b0c03"
-
-
-class Clock:
-    def now(self) -> datetime:
-        return NOON
 
 
 class Bench(Struct):
@@ -62,7 +58,9 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield Bench(lambda: double, lambda: list(double.arrived))
     elif request.param == "post":
         spool = tmp_path / "spool"
-        yield Bench(lambda: PostChannel(spool, Clock()), lambda: [each.name for each in (spool / OUTGOING).iterdir()])
+        yield Bench(
+            lambda: PostChannel(spool, ClockDouble(NOON)), lambda: [each.name for each in (spool / OUTGOING).iterdir()]
+        )
     else:
         url = request.getfixturevalue("mesh_url")
         forget_everything(url)
@@ -70,7 +68,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
         def make() -> Channel:
             sender = Sender(ods="X26", name="Test Trust", telephone="01632 960001", mailbox=OURS)
-            channel = MeshChannel(lambda: post(url, OURS), sender, SEND_DOCUMENT, Clock(), every=timedelta(0))
+            channel = MeshChannel(lambda: post(url, OURS), sender, SEND_DOCUMENT, ClockDouble(NOON), every=timedelta(0))
             made.append(channel)
             return channel
 

@@ -27,6 +27,7 @@ from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.gaps import Cause
 from fhirbridge.errors import EprRefused, EprUnavailable
 from fhirbridge.ports import Event, Resource, Standing, Subscribed, Watch
+from tests.clock_double import ClockDouble
 from tests.loopback import free_port
 from tests.servers.sekmet import sekmet
 
@@ -36,15 +37,10 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-class Fixed:
-    def now(self) -> datetime:
-        return NOW
-
-
 @pytest.fixture(params=["memory", "sekmet"])
 async def epr(request: pytest.FixtureRequest) -> AsyncIterator[Adapter]:
     if request.param == "memory":
-        yield MemoryEpr("trust", Fixed())
+        yield MemoryEpr("trust", ClockDouble(NOW))
         return
     async with FhirEpr("trust", request.getfixturevalue("sekmet_url")) as over_http:
         yield over_http
@@ -168,7 +164,7 @@ async def test_each_renewal_brings_a_new_secret(epr: Adapter, store: MemoryStore
 async def test_the_former_secret_is_good_until_the_new_one_is_active(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     first = await one(epr, store, endpoint, NOW)
     (before,) = await store.subscriptions("trust")
     await stop(epr, first.reference)
@@ -191,7 +187,7 @@ async def test_the_former_secret_is_good_until_the_new_one_is_active(
 async def test_one_that_stands_again_with_the_former_secret_is_given_the_new_one(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     first = await one(epr, store, endpoint, NOW)
     (stands,) = await registered(epr, endpoint)
     await stop(epr, first.reference)
@@ -214,7 +210,7 @@ async def refusing(resource: Resource) -> Resource:
 async def test_a_crash_between_the_epr_and_the_store_keeps_secret_and_gap(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     first = await one(epr, store, endpoint, NOW)
     await stop(epr, first.reference)
     update = epr.update
@@ -289,14 +285,14 @@ async def test_an_epr_without_subscriptions_is_not_asked_for_one(store: MemorySt
         async def capability(self) -> Resource:
             return {"rest": [{"mode": "server", "resource": [{"type": "Appointment"}]}]}
 
-    watch = await one(Without("trust", Fixed()), store, endpoint, NOW)
+    watch = await one(Without("trust", ClockDouble(NOW)), store, endpoint, NOW)
     assert watch.standing is Standing.NOT_OFFERED
 
 
 async def test_a_refusal_of_one_does_not_stop_the_others(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     create = epr.create
 
     async def choosy(resource: Resource) -> Resource:
@@ -313,7 +309,7 @@ async def test_a_refusal_of_one_does_not_stop_the_others(
 async def test_one_that_is_not_activated_at_once_keeps_its_gap_until_it_is(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     read = epr.read
     slow = True
 
@@ -343,7 +339,7 @@ async def test_a_crash_before_the_reading_does_not_forget_the_gap(
 async def test_the_gap_is_known_before_the_epr_is_put_right(
     store: MemoryStore, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     first = await one(epr, store, endpoint, NOW)
     await stop(epr, first.reference)
     monkeypatch.setattr(epr, "update", refusing)
@@ -354,7 +350,7 @@ async def test_the_gap_is_known_before_the_epr_is_put_right(
 
 
 async def test_one_that_fails_again_and_again_is_renewed_ever_more_seldom(store: MemoryStore, endpoint: str) -> None:
-    epr = MemoryEpr("trust", Fixed())
+    epr = MemoryEpr("trust", ClockDouble(NOW))
     feed = RestHookFeed(epr, store, endpoint, reader=unread)
     (first,) = await feed.establish(["Appointment"], NOW)
     renewals, watch = [], Watch(type="Appointment", standing=Standing.PENDING)

@@ -23,6 +23,7 @@ from fhirbridge.fhir.itk3 import SEND_DOCUMENT, Sender
 from fhirbridge.fhir.stu3 import FHIR
 from fhirbridge.settings import LetterSettings, MeshSettings, Settings
 from fhirbridge.wiring.mesh import mesh_of
+from tests.clock_double import ClockDouble
 from tests.loopback import free_port
 from tests.servers.mesh import (
     OTHER_PRACTICE,
@@ -50,11 +51,6 @@ PATIENT: dict[str, Any] = {
 LETTERS = LetterSettings(name="Test Trust", address=("1 Road",), phone="01632 960001", crisis_phone="0808 157 0001")
 
 
-class Clock:
-    def now(self) -> datetime:
-        return NOW
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with mesh_sandbox(tmp_path_factory.mktemp("mesh")) as running:
@@ -68,7 +64,7 @@ def _empty(url: str) -> None:
 
 def channel(url: str, **changes: Any) -> MeshChannel:
     one = {"url": url, "mailbox": OURS, "password": PASSWORD, "shared_key": SHARED_KEY, "ods": "X26", "timeout": 10}
-    made = mesh_of(Settings(letters=LETTERS, mesh=MeshSettings.model_validate({**one, **changes})), Clock())
+    made = mesh_of(Settings(letters=LETTERS, mesh=MeshSettings.model_validate({**one, **changes})), ClockDouble(NOW))
     assert made is not None
     return made
 
@@ -247,7 +243,9 @@ async def test_a_large_message_goes_in_parts(url: str) -> None:
 async def test_a_mailbox_is_looked_up_by_the_ods_code_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The only workflows that this MESH has receivers of are its own.
     workflow = replace(SEND_DOCUMENT, name="TEST_WORKFLOW2")
-    mesh = MeshChannel(lambda: post(url), Sender(ods="X26", name="T", telephone="1", mailbox=OURS), workflow, Clock())
+    mesh = MeshChannel(
+        lambda: post(url), Sender(ods="X26", name="T", telephone="1", mailbox=OURS), workflow, ClockDouble(NOW)
+    )
     asked: list[str] = []
     look_up = Post.lookup_endpoint
 

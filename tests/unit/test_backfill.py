@@ -17,22 +17,18 @@ from fhirbridge.service import Site
 from fhirbridge.service.loading import Load
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.loading import MOST_FAILURES, Backfill, Stretch
+from tests.clock_double import ClockDouble
 from tests.vendor_epr import VendorEpr, oracle
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 JANUARY = Stretch(date(2026, 1, 1), date(2026, 1, 31), 7)
 
 
-class Clock:
-    def now(self) -> datetime:
-        return NOW
-
-
 class Tired(MemoryEpr):
     """An EPR that is away from time to time; counts the searches for appointments by date."""
 
     def __init__(self) -> None:
-        super().__init__("main", Clock())
+        super().__init__("main", ClockDouble(NOW))
         self.away: list[EprUnavailable] = []
         self.searches = 0
 
@@ -56,12 +52,12 @@ class Desk:
         async def pause(seconds: float) -> None:
             self.paused.append(seconds)
 
-        return Backfill(self.site, self.store, Clock(), self.demands, JANUARY, pause)
+        return Backfill(self.site, self.store, ClockDouble(NOW), self.demands, JANUARY, pause)
 
     async def load(self, *, stops_after: int | None = None) -> Load:
         """Load, until so many spans are kept."""
         searched = self.backfill()
-        load = Load(self.store, self.site, Clock())
+        load = Load(self.store, self.site, ClockDouble(NOW))
         for span in (await searched.remaining())[:stops_after]:
             async for record in searched.records(span):
                 await load.take_versions(record)
@@ -127,13 +123,13 @@ async def test_one_that_stays_away_ends_it_and_nothing_is_marked() -> None:
 
 
 async def test_what_the_epr_insists_on_is_named_and_its_rules_are_kept() -> None:
-    epr = oracle(Clock())
+    epr = oracle(ClockDouble(NOW))
     desk = Desk(epr, "oracle-health", {"Appointment": {"location": ["north", "south"]}})
     await enter(epr, "a", "p", date(2026, 1, 2))
     assert (await desk.load()).patients == {"Patient/p"}
 
     with pytest.raises(EprRefused, match="location"):
-        await Desk(oracle(Clock()), "oracle-health").load()
+        await Desk(oracle(ClockDouble(NOW)), "oracle-health").load()
 
 
 async def test_an_epr_that_cannot_be_searched_by_time_is_refused() -> None:
@@ -143,4 +139,4 @@ async def test_an_epr_that_cannot_be_searched_by_time_is_refused() -> None:
             return {"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": [resource]}]}
 
     with pytest.raises(EprRefused, match="load the files"):
-        await Desk(Closed("epic", Clock())).load()
+        await Desk(Closed("epic", ClockDouble(NOW))).load()

@@ -17,20 +17,13 @@ from fhirbridge.ports import Delivery, Outgoing, Receipt, Resource, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.service.housekeeping import overdue
 from fhirbridge.shipped import folder
+from tests.clock_double import ClockDouble
 from tests.contract.test_epr import plan, task
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ANN = Subject("trust", "Patient/ann")
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
 KEEP = timedelta(days=90)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class Racing(MemoryEpr):
@@ -49,7 +42,7 @@ class Racing(MemoryEpr):
 
 class Bench:
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(NOON)
         self.epr = Racing("trust", self.clock)
         self.store = MemoryStore()
         self.site = Site(epr=self.epr, mapping=MAPPING, packs=())

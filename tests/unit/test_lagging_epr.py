@@ -14,23 +14,16 @@ from fhirbridge.ports import Resource, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.service.versions import CATCHES_UP
 from fhirbridge.shipped import folder
+from tests.clock_double import ClockDouble
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Replica(MemoryEpr):
     """An EPR whose reads show what there was at `shows`, for each reference how many versions."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ClockDouble) -> None:
         super().__init__("main", clock)
         self.shows: dict[str, int] = {}
         self.history_shows: dict[str, int] = {}
@@ -47,7 +40,7 @@ class Replica(MemoryEpr):
 
 class Stage:
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(START)
         self.epr = Replica(self.clock)
         self.store = MemoryStore()
         self.service = Service(self.store, {"main": Site(epr=self.epr, mapping=MAPPING, packs=())}, self.clock)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 from msgspec.structs import replace
 
@@ -16,6 +14,7 @@ from fhirbridge.ports import Known, Subject, Version
 from fhirbridge.service.assigning import no_editions
 from fhirbridge.service.migrating import Which, migrate, migration
 from fhirbridge.service.settling import settle
+from tests.clock_double import ClockDouble
 from tests.unit.simulated_record import answer, corrected, twice_missed
 from tests.unit.test_assigning import NAME, NEXT, NOW, PACK, everywhere, facts_of, known
 
@@ -42,11 +41,6 @@ LATER = replace(
     pathways=tuple(replace(p, steps=tuple(map(urgent, p.steps))) for p in PACK.pathways),
 )
 """The next version of the pack: everything is urgent."""
-
-
-class Clock:
-    def now(self) -> datetime:
-        return NOW
 
 
 def started() -> Known:
@@ -134,7 +128,9 @@ async def kept() -> MemoryStore:
 async def test_it_is_committed_in_one_and_the_patient_is_due() -> None:
     store = await kept()
 
-    found = await migrate(store, everywhere(LATER, editions=lambda run, risk: PACK), PATIENT, Which(NAME), Clock())
+    found = await migrate(
+        store, everywhere(LATER, editions=lambda run, risk: PACK), PATIENT, Which(NAME), ClockDouble(NOW)
+    )
 
     loaded = await store.load(PATIENT)
     assert found is not None
@@ -149,7 +145,7 @@ async def test_a_patient_somebody_is_busy_with_is_left() -> None:
 
     async with store.lease(PATIENT, NOW):
         with pytest.raises(Overtaken):
-            await migrate(store, everywhere(LATER, editions=no_editions), PATIENT, Which(NAME), Clock())
+            await migrate(store, everywhere(LATER, editions=no_editions), PATIENT, Which(NAME), ClockDouble(NOW))
 
     assert not any(isinstance(effect, Migrated) for effect in (await store.load(PATIENT)).effects)
 

@@ -17,6 +17,7 @@ from fhirbridge.ports import Resource, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.policies import calendar_of
+from tests.clock_double import ClockDouble
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PATIENT = Subject("main", "Patient/p1")
@@ -24,14 +25,6 @@ CALENDAR = calendar_of("Europe/London", "ENG")
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
 OURS = ("Task", "Communication", "Flag", "CarePlan")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class Forgetful(MemoryEpr):
@@ -51,7 +44,7 @@ class Stage:
     """A patient with a safeguarding concern who missed an appointment: everything the service writes is there."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(START)
         self.told: list[Event] = []
         self.epr = Forgetful("main", self.clock, self._told)
         self.store = MemoryStore()

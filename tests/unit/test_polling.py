@@ -21,6 +21,7 @@ from fhirbridge.service import Service, Site
 from fhirbridge.service.windows import Window
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.policies import calendar_of
+from tests.clock_double import ClockDouble
 from tests.vendor_epr import VendorEpr, epic, oracle
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -32,18 +33,10 @@ CLINIC = {"Appointment": {"location": ["north", "south"]}}
 PATIENT = Subject("main", "Patient/p1")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Stage:
     """A service that is told nothing by its EPR, and the hands of staff and of time."""
 
-    def __init__(self, epr: MemoryEpr, clock: Clock, mapping: str) -> None:
+    def __init__(self, epr: MemoryEpr, clock: ClockDouble, mapping: str) -> None:
         self.clock = clock
         self.epr = epr
         self.store = MemoryStore()
@@ -87,7 +80,7 @@ def appointment(identity: str, status: str, start: datetime, clinic: str = "nort
 
 
 def a_stage(make: Any, mapping: str) -> Stage:
-    clock = Clock()
+    clock = ClockDouble(START)
     return Stage(make(clock), clock, mapping)
 
 

@@ -22,6 +22,7 @@ from fhirbridge.service import Service, Site, shown
 from fhirbridge.service.site import said
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.policies import calendar_of
+from tests.clock_double import ClockDouble
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PATIENT = Subject("main", "Patient/p1")
@@ -30,18 +31,10 @@ MAPPING = Mapping.load("uk-core", [folder("mappings")])
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Epr(MemoryEpr):
     """An EPR that can be told to fail, and counts how often it was asked to write."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ClockDouble) -> None:
         super().__init__("main", clock)
         self.away: Exception | None = None
         self.refuses_delivery: list[Exception] = []
@@ -77,7 +70,7 @@ class Stage:
     """A service over doubles, and the hands of staff and of time."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(START)
         self.epr = Epr(self.clock)
         self.store = MemoryStore()
         self.site = Site(epr=self.epr, mapping=MAPPING, packs=(PACK,), calendar=CALENDAR)

@@ -7,14 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from fhirbridge.service import Bell, Pauses, run_forever
 from fhirbridge.service.pauses import LONGEST, wait
+from tests.clock_double import ClockDouble
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LONG = timedelta(hours=1)
-
-
-class Clock:
-    def now(self) -> datetime:
-        return NOW
 
 
 def test_waits_double_up_to_a_limit_and_honour_a_wish() -> None:
@@ -93,7 +89,9 @@ class Turns:
         return self.due
 
     async def run(self, poll: timedelta = LONG) -> None:
-        running = run_forever(self, stop=self.stop, woken=self.woken, clock=Clock(), next_due=self.next_due, poll=poll)
+        running = run_forever(
+            self, stop=self.stop, woken=self.woken, clock=ClockDouble(NOW), next_due=self.next_due, poll=poll
+        )
         await asyncio.wait_for(running, 5)
 
 

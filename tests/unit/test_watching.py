@@ -20,19 +20,12 @@ from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.shipped import folder
 from fhirbridge.wiring.service import Runtime
 from fhirbridge.wiring.watching import Watcher, watch, watchers
+from tests.clock_double import ClockDouble
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = START
-
-    def now(self) -> datetime:
-        return self.at
 
 
 class House:
@@ -41,7 +34,7 @@ class House:
     def __init__(
         self, *, subscribe: bool = True, trust_payload: bool = False, payload: Literal["empty"] | None = None
     ) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(START)
         self.epr = MemoryEpr("main", self.clock)
         self.store = MemoryStore()
         url = HttpUrl("http://epr.test/fhir")
@@ -100,9 +93,9 @@ async def test_new_feeds_stand_without_a_gap_once_they_have_been_read(house: Hou
 
 async def test_the_time_in_which_the_service_was_down_is_a_gap_until_it_was_read(house: House) -> None:
     await (await house.watcher()).look_after()
-    house.clock.at += 10 * HOUR
+    house.clock.time += 10 * HOUR
     await house.missed("a1")
-    house.clock.at += 14 * HOUR
+    house.clock.time += 14 * HOUR
     house.start()
 
     one = await house.watcher()
@@ -121,10 +114,10 @@ async def test_the_time_in_which_the_service_was_down_is_a_gap_until_it_was_read
 
 async def test_a_process_that_dies_before_the_reading_leaves_the_gap(house: House) -> None:
     await (await house.watcher()).look_after()
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     house.start()
     await house.watcher()
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     house.start()
     await house.watcher()
     (since,) = {gap.since for gap in await house.store.gaps.open("main")}
@@ -134,11 +127,11 @@ async def test_a_process_that_dies_before_the_reading_leaves_the_gap(house: Hous
 async def test_the_reading_begins_some_time_before_the_gap(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     one = await house.watcher()
     await one.look_after()
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     await house.missed("early")
-    house.clock.at += timedelta(seconds=599)
+    house.clock.time += timedelta(seconds=599)
     await one.look_after()
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     await house.stop("Appointment?")
     assert await one.look_after()
     assert await house.inbox() == ["Appointment/early"]
@@ -149,7 +142,7 @@ async def test_an_epr_that_stopped_a_subscription_opens_a_gap_with_its_cause(hou
     await one.look_after()
     await house.missed("a1")
     await house.digested()
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     await house.missed("a2")
     await house.stop("Appointment?")
     await one.look_after()
@@ -170,12 +163,12 @@ async def test_a_gap_that_cannot_be_read_stays_open(house: House, monkeypatch: p
         return search(resource_type, parameters)
 
     monkeypatch.setattr(house.epr, "search", refusing)
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     await house.stop("Appointment?")
     assert not await one.look_after()
     assert await house.gaps() == {"Appointment": Cause.ERROR}
     monkeypatch.undo()
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     assert await one.look_after()
     assert await house.gaps() == {}
 
@@ -188,7 +181,7 @@ async def test_an_epr_that_cannot_be_reached_is_a_gap(house: House, monkeypatch:
         raise EprUnavailable("away")
 
     monkeypatch.setattr(house.epr, "read", away)
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     assert not await one.look_after()
     assert "away" in house.runtime.unready["subscriptions at main"]
     assert set((await house.gaps()).values()) == {Cause.UNREACHABLE}
@@ -196,7 +189,7 @@ async def test_an_epr_that_cannot_be_reached_is_a_gap(house: House, monkeypatch:
     assert since == START
 
     monkeypatch.undo()
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     assert await one.look_after()
     assert await house.gaps() == {}
     assert house.runtime.unready == {}
@@ -215,16 +208,16 @@ async def test_what_the_epr_refuses_to_tell_of_is_asked_for(house: House, monkey
     assert await one.look_after()
     assert house.runtime.unready == {}
     assert await house.gaps() == {}
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     await house.missed("a1")
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     assert await one.look_after()
     assert await house.inbox() == ["Appointment/a1"]
     assert await house.gaps() == {}
 
     monkeypatch.undo()
     await house.digested()
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     assert await one.look_after()
     told = {kept.type for kept in await house.store.subscriptions("main") if kept.reference}
     assert {"Appointment", "Consent"} <= told
@@ -262,13 +255,13 @@ async def test_where_nobody_tells_the_epr_is_asked_from_where_it_was_last(house:
     house = House(subscribe=False)
     one = await house.watcher()
     assert await one.look_after()
-    house.clock.at += HOUR
+    house.clock.time += HOUR
     await house.missed("a1")
-    house.clock.at += MINUTE
+    house.clock.time += MINUTE
     assert await one.look_after()
     assert await house.inbox() == ["Appointment/a1"]
     assert [one async for one in house.epr.search("Subscription", {})] == []
-    assert await house.store.gaps.marked("main", "Appointment") == house.clock.at
+    assert await house.store.gaps.marked("main", "Appointment") == house.clock.time
 
 
 async def test_a_doubt_has_the_feeds_looked_after_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from fhirbridge.shipped import folder
 from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime
 from fhirbridge.wiring.watching import Watcher, watchers
+from tests.clock_double import ClockDouble
 from tests.vendor_epr import VendorEpr, epic, oracle
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -30,19 +31,11 @@ PACK = load_pack("rdash-disengagement", calendar=CALENDAR, risk_when_unrecorded=
 PATIENT = Subject("main", "Patient/p1")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class House:
     """An EPR, a store that outlives the process, and the service with its watcher."""
 
     def __init__(self, make: Any, mapping: str, **polling: Any) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(START)
         self.epr: MemoryEpr = make(self.clock)
         self.store = MemoryStore()
         loaded = Mapping.load(mapping, [folder("mappings")])

@@ -25,6 +25,7 @@ from fhirbridge.ports import Listed, Receipt, Resource, Subject, Wanted
 from fhirbridge.service import Service, Site
 from fhirbridge.service.completing import Completion, complete
 from fhirbridge.shipped import folder
+from tests.clock_double import ClockDouble
 from tests.unit.fhir import writes
 
 ANN = Subject("trust", "Patient/p1")
@@ -72,19 +73,11 @@ STATES = {
 }
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 3, 28, 10, 5, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-
 class Bench:
     """A service over an EPR with these capabilities, and a patient."""
 
     def __init__(self, statement: Resource, ways: dict[str, Way] | None = None) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(datetime(2026, 3, 28, 10, 5, tzinfo=UTC))
         self.epr = LimitedEpr("trust", self.clock, statement)
         self.store = MemoryStore()
         self.site = Site(epr=self.epr, mapping=MAPPING, packs=(), writes=ways or {})

@@ -16,6 +16,7 @@ from fhirbridge.adapters.fhir_receiver import LARGEST_ANSWER, FhirChannel, Recei
 from fhirbridge.channels import Dispatch
 from fhirbridge.core.deliveries import Recipient, Report
 from fhirbridge.errors import ChannelRefused, ChannelUnavailable
+from tests.clock_double import ClockDouble
 from tests.unit.fhir.receiver_messages import COMMUNICATION, IDENTITY, KEY, PERSON, SOURCE, TO, acknowledgement
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -36,15 +37,10 @@ DISPATCH = Dispatch(
 )
 
 
-class Clock:
-    def now(self) -> datetime:
-        return NOON
-
-
 @pytest.fixture
 async def channel() -> AsyncIterator[FhirChannel]:
     receivers = [Receiver(endpoint=GP, token="ours"), Receiver(endpoint=f"{OTHER}/", way="transaction")]
-    async with FhirChannel(receivers, SOURCE, Clock()) as opened:
+    async with FhirChannel(receivers, SOURCE, ClockDouble(NOON)) as opened:
         yield opened
 
 

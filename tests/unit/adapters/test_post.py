@@ -16,6 +16,7 @@ from fhirbridge.adapters.post import HANDED, OUTGOING, STAGING, PostChannel
 from fhirbridge.channels import Dispatch, Sent
 from fhirbridge.core.deliveries import Recipient, Report
 from fhirbridge.errors import ChannelRefused, ChannelUnavailable, ConfigurationError
+from tests.clock_double import ClockDouble
 from tests.unit.fhir.receiver_messages import COMMUNICATION, IDENTITY, KEY, PERSON
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -39,14 +40,9 @@ DISPATCH = Dispatch(
 )
 
 
-class Clock:
-    def now(self) -> datetime:
-        return NOON
-
-
 @pytest.fixture
 def post(tmp_path: Path) -> PostChannel:
-    return PostChannel(tmp_path / "spool", Clock())
+    return PostChannel(tmp_path / "spool", ClockDouble(NOON))
 
 
 def outgoing(tmp_path: Path) -> list[Path]:
@@ -127,10 +123,10 @@ async def test_the_pickup_is_noticed_and_nothing_before_it(post: PostChannel, tm
 
 async def test_sent_again_it_is_not_posted_again_even_after_the_pickup(post: PostChannel, tmp_path: Path) -> None:
     await post.send(DISPATCH)
-    await PostChannel(tmp_path / "spool", Clock()).send(DISPATCH)
+    await PostChannel(tmp_path / "spool", ClockDouble(NOON)).send(DISPATCH)
     (folder,) = outgoing(tmp_path)
     folder.rename(tmp_path / "picked-up")
-    await PostChannel(tmp_path / "spool", Clock()).send(DISPATCH)
+    await PostChannel(tmp_path / "spool", ClockDouble(NOON)).send(DISPATCH)
     assert outgoing(tmp_path) == []
 
 
@@ -144,13 +140,13 @@ async def test_killed_at_any_step_it_is_finished_whole_and_once(
         _dying_at(monkeypatch, step, survived)
         died = False
         try:
-            await PostChannel(spool, Clock()).send(DISPATCH)
+            await PostChannel(spool, ClockDouble(NOON)).send(DISPATCH)
         except Died:
             died = True
         monkeypatch.undo()
         for each in (spool / OUTGOING).iterdir():
             assert {file.name for file in each.iterdir()} == {"letter-1.pdf", "manifest.json"}
-        await PostChannel(spool, Clock()).send(DISPATCH)
+        await PostChannel(spool, ClockDouble(NOON)).send(DISPATCH)
         assert [each.name for each in (spool / OUTGOING).iterdir()] == [KEY]
         assert [each.name for each in (spool / HANDED).iterdir()] == [KEY]
         assert list((spool / STAGING).iterdir()) == []
@@ -191,7 +187,7 @@ async def test_a_folder_that_is_gone_is_tried_again(post: PostChannel, tmp_path:
 def test_a_folder_that_cannot_be_made_is_found_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"post\.folder"):
-        PostChannel(tmp_path / "file" / "spool", Clock())
+        PostChannel(tmp_path / "file" / "spool", ClockDouble(NOON))
 
 
 async def test_all_letters_go_one_way(post: PostChannel) -> None:

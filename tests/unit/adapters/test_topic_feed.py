@@ -24,6 +24,7 @@ from fhirbridge.ports import Event, Resource, Standing
 from fhirbridge.service import Site
 from fhirbridge.service.intake import ingest
 from fhirbridge.shipped import folder
+from tests.clock_double import ClockDouble
 from tests.unit.fhir.conformance import faults_of_definition
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -32,16 +33,11 @@ TOPIC = topic("Appointment")
 ENDPOINT = "http://service.test/fhir/notify/main"
 
 
-class Clock:
-    def now(self) -> datetime:
-        return START
-
-
 class Epr(MemoryEpr):
     """One that counts its events, and says so by `$status`; and by `$events` which they were, as Bundles in `told`."""
 
     def __init__(self) -> None:
-        super().__init__("main", Clock())
+        super().__init__("main", ClockDouble(START))
         self.operations = ["status", "events"]
         self.so_far = 0
         self.told: list[Resource] = []
@@ -260,7 +256,7 @@ async def test_a_notification_that_names_nothing_is_looked_for_among_what_its_to
     await stage.epr.update(flag)
     site = Site(epr=stage.epr, mapping=Mapping.load("uk-core", [folder("mappings")]), packs=())
     told = Notification(kind="event-notification", topic=topic("Flag"), look_again=True)
-    assert await ingest(stage.store, site, told, Clock()) == 1
+    assert await ingest(stage.store, site, told, ClockDouble(START)) == 1
     (arrival,) = await stage.store.waiting(9)
     assert (arrival.event.type, arrival.event.id) == ("Flag", "f1")
 
