@@ -44,9 +44,7 @@ class Answering:
         self._answers: dict[str, Answer] = {}
         self._used: set[str] = set()
 
-    def answer(
-        self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None = None
-    ) -> Answer | None:
+    def answer(self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None = None) -> Answer | None:
         """What answers this ask before its ending; the same whenever it is asked.
 
         What staff did after it had `passed_on` to the next period answers that one.
@@ -79,15 +77,15 @@ class Answering:
             since = scene.calendar.after(last, repeat.after)
         return count, since
 
-    def _loose_answer(
-        self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None
-    ) -> Answer | None:
+    def _loose_answer(self, ask: Ask, scene: Scene, ending: Ending | None, passed_on: datetime | None) -> Answer | None:
         """The first Task that staff made themselves while the ask was open, and that has answered none before it."""
         # What another pathway asked for before this one took its place has been open since then.
         since = min(ask.since, ask.thing.since) if ask.thing is not None else ask.since
         for task in self._loose.get(ask.act.action, ()):
             happened = happened_at(task)
             if happened < since or (ending is not None and happened > ending.at):
+                continue
+            if passed_on is not None and happened > passed_on:
                 continue
             reference = task.latest.source.reference
             cases = self._record.cases
