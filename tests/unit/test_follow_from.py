@@ -12,7 +12,7 @@ from fhirbridge.core.effects import Written
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Event, Resource
 from fhirbridge.service import Service, Site
-from tests.unit.test_service import CALENDAR, MAPPING, PATIENT, START, Stage, appointment
+from tests.unit.stage import CALENDAR, MAPPING, PATIENT, START, Stage, appointment
 
 NAMES = ("rdash-disengagement", "inactivity-discharge", "discharge-planning", "twelve-point-discharge")
 PACKS = tuple(load_pack(name, calendar=CALENDAR) for name in (*NAMES, "therapy-commitment"))

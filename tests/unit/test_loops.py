@@ -13,7 +13,8 @@ from fhirbridge.core.own import Own, Thing, fold
 from fhirbridge.ports import Event, Resource
 from fhirbridge.service.loops import Bounds, Brake
 from tests.unit.fhir.writes import obligation, thing
-from tests.unit.test_own_writes import PATIENT, START, Stage, appointment
+from tests.unit.stage import PATIENT, START, appointment
+from tests.unit.test_own_writes import Stage
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -10,20 +10,12 @@ from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.facts import Message, OwnFlag, Plan, Task
 from fhirbridge.core.vocabulary import BASE
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Event, Notification
-from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Resource, Subject
+from fhirbridge.ports import Resource
 from fhirbridge.service import Service, Site
-from fhirbridge.shipped import folder
-from fhirbridge.wiring.policies import calendar_of
 from tests.clock_double import ClockDouble
+from tests.unit.stage import CALENDAR, MAPPING, PACK, PATIENT, START, appointment, episode, signal
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-PATIENT = Subject("main", "Patient/p1")
-CALENDAR = calendar_of("Europe/London", "ENG")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
 OURS = ("Task", "Communication", "Flag", "CarePlan")
 
 
@@ -74,14 +66,9 @@ class Stage:
             pass
 
     async def begin(self) -> None:
-        subject = {"reference": "Patient/p1"}
-        period = {"start": "2026-01-05"}
-        code = {"coding": [{"system": f"{BASE}/CodeSystem/signal", "code": "safeguarding-adult"}]}
-        flag = {"resourceType": "Flag", "id": "f1", "status": "active", "subject": subject, "code": code}
-        episode = {"resourceType": "EpisodeOfCare", "id": "e1", "status": "active", "patient": subject}
         await self.epr.update({"resourceType": "Patient", "id": "p1", "birthDate": "1980-01-01"})
-        await self.epr.update({**episode, "period": period})
-        await self.epr.update({**flag, "period": period})
+        await self.epr.update(episode())
+        await self.epr.update(signal("safeguarding-adult"))
         await self.epr.update(appointment("a0", "fulfilled", START - timedelta(days=21)))
         await self.epr.update(appointment("a1", "noshow", START - timedelta(days=3)))
 
@@ -91,17 +78,6 @@ class Stage:
 
     async def effects(self) -> int:
         return len((await self.store.load(PATIENT)).effects)
-
-
-def appointment(identity: str, status: str, start: datetime) -> Resource:
-    return {
-        "resourceType": "Appointment",
-        "id": identity,
-        "status": status,
-        "start": start.isoformat(),
-        "end": (start + timedelta(minutes=30)).isoformat(),
-        "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
-    }
 
 
 @pytest.fixture

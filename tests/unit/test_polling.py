@@ -16,21 +16,19 @@ from fhirbridge.core.facts import Appointment, AppointmentState, Episode
 from fhirbridge.errors import EprRefused
 from fhirbridge.fhir.mapping import Mapping as FhirMapping
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Event, Known, Resource, Subject
+from fhirbridge.ports import Event, Known, Resource
 from fhirbridge.service import Service, Site
 from fhirbridge.service.windows import Window
 from fhirbridge.shipped import folder
-from fhirbridge.wiring.policies import calendar_of
 from tests.clock_double import ClockDouble
+from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.unit.stage import appointment as at
 from tests.vendor_epr import VendorEpr, epic, oracle
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-CALENDAR = calendar_of("Europe/London", "ENG")
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR, risk_when_unrecorded="none")
 WINDOW = Window(past=28, future=90, slice=7, near=2)
 CLINIC = {"Appointment": {"location": ["north", "south"]}}
-PATIENT = Subject("main", "Patient/p1")
 
 
 class Stage:
@@ -66,17 +64,7 @@ class Stage:
 
 
 def appointment(identity: str, status: str, start: datetime, clinic: str = "north") -> Resource:
-    return {
-        "resourceType": "Appointment",
-        "id": identity,
-        "status": status,
-        "start": start.isoformat(),
-        "end": (start + timedelta(minutes=30)).isoformat(),
-        "participant": [
-            {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
-            {"actor": {"reference": f"Location/{clinic}"}, "status": "accepted"},
-        ],
-    }
+    return at(identity, status, start, f"Location/{clinic}")
 
 
 def a_stage(make: Any, mapping: str) -> Stage:

@@ -11,7 +11,7 @@ from fhirbridge.errors import EprUnavailable
 from fhirbridge.fhir.directory import Contact, Directory, TeamEntry
 from fhirbridge.ports import Delivery, Receipt
 from fhirbridge.service.replaying import dead_letters, replay
-from tests.unit.test_service import START, Stage, appointment
+from tests.unit.stage import START, Stage, appointment
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from fhirbridge.service import Service
 from fhirbridge.service.addressing import Addressing, Way
 from fhirbridge.service.sending import CLAIM
 from tests.channel_double import ChannelDouble
-from tests.unit.test_service import CALENDAR, PATIENT, START
-from tests.unit.test_service import Stage as ServiceStage
+from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.unit.stage import Stage as ServiceStage
 
 PACK = load_pack("discharge-planning", calendar=CALENDAR)
 GP = "https://gp.example/fhir"

@@ -9,7 +9,7 @@ import pytest
 from fhirbridge.core.facts import Appointment
 from fhirbridge.ports import Resource
 from fhirbridge.service.loading import Load
-from tests.unit.test_service import PATIENT, START, Stage, appointment
+from tests.unit.stage import PATIENT, START, Stage, appointment
 
 HOUR = timedelta(hours=1)
 

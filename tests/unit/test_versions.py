@@ -9,8 +9,8 @@ import pytest
 from fhirbridge.core.facts import Appointment, Signal
 from fhirbridge.core.vocabulary import BASE
 from fhirbridge.ports import Event, Resource
+from tests.unit.stage import PATIENT, START, Epr, Stage, appointment
 from tests.unit.test_polling import a_stage
-from tests.unit.test_service import PATIENT, START, Epr, Stage, appointment
 from tests.vendor_epr import epic
 
 DAY = timedelta(days=1)

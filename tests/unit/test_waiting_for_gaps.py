@@ -9,7 +9,7 @@ import pytest
 from fhirbridge.core.gaps import Cause, Gap
 from fhirbridge.core.vocabulary import BASE
 from fhirbridge.ports import Resource
-from tests.unit.test_service import PATIENT, START, Stage
+from tests.unit.stage import PATIENT, START, Stage
 
 GAP = Gap(epr="main", type="Appointment", feed="rest-hook", cause=Cause.ERROR, since=START, until=START)
 

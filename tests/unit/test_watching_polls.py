@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import HttpUrl
@@ -13,22 +13,20 @@ from fhirbridge.core.effects import Written
 from fhirbridge.core.gaps import Cause
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Event, Resource, Subject
+from fhirbridge.ports import Event, Resource
 from fhirbridge.service import Service, Site
 from fhirbridge.settings import EprSettings, PollingSettings, Settings
 from fhirbridge.shipped import folder
-from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime
 from fhirbridge.wiring.watching import Watcher, watchers
 from tests.clock_double import ClockDouble
+from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.unit.stage import appointment as at
 from tests.vendor_epr import VendorEpr, epic, oracle
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-CALENDAR = calendar_of("Europe/London", "ENG")
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR, risk_when_unrecorded="none")
-PATIENT = Subject("main", "Patient/p1")
 
 
 class House:
@@ -70,14 +68,7 @@ class House:
 
 
 def appointment(identity: str, status: str, start: datetime) -> Resource:
-    actors = ("Patient/p1", "Location/north")
-    return {
-        "resourceType": "Appointment",
-        "id": identity,
-        "status": status,
-        "start": start.isoformat(),
-        "participant": [{"actor": {"reference": actor}, "status": "accepted"} for actor in actors],
-    }
+    return at(identity, status, start, "Location/north")
 
 
 async def missed_twice(house: House, one: Watcher) -> None:

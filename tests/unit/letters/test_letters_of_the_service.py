@@ -16,7 +16,7 @@ from fhirbridge.letters import Stationery
 from fhirbridge.ports import Resource
 from fhirbridge.service import Service
 from tests.unit.letters.desk import HEAD, PATIENT, STATIONERY
-from tests.unit.test_service import START, Stage
+from tests.unit.stage import START, Stage, appointment, episode, signal
 
 ORIGIN = {"system": f"{BASE}/CodeSystem/origin", "code": "fhirbridge"}
 
@@ -32,32 +32,10 @@ class Writing(Stage):
     async def patient_who_does_not_come(self, **changes: Any) -> None:
         await self.enter({**PATIENT, "generalPractitioner": [{"reference": "Organization/gp1"}], **changes})
         await self.epr.update({"resourceType": "Organization", "id": "gp1", "name": "The surgery"})
-        subject = {"reference": "Patient/p1"}
-        await self.enter(
-            {
-                "resourceType": "EpisodeOfCare",
-                "id": "e1",
-                "status": "active",
-                "patient": subject,
-                "period": {"start": "2026-01-05"},
-            }
-        )
-        code = {"coding": [{"system": f"{BASE}/CodeSystem/signal", "code": "risk-none"}]}
-        flag = {"resourceType": "Flag", "id": "f1", "status": "active", "subject": subject, "code": code}
-        await self.enter({**flag, "period": {"start": "2026-01-05"}})
+        await self.enter(episode())
+        await self.enter(signal("risk-none"))
         for name, status, ago in (("a0", "fulfilled", 21), ("a1", "noshow", 7), ("a2", "noshow", 1)):
-            start = START - timedelta(days=ago)
-            participant = [{"actor": subject, "status": "accepted"}]
-            await self.enter(
-                {
-                    "resourceType": "Appointment",
-                    "id": name,
-                    "status": status,
-                    "start": start.isoformat(),
-                    "end": (start + timedelta(hours=1)).isoformat(),
-                    "participant": participant,
-                }
-            )
+            await self.enter(appointment(name, status, START - timedelta(days=ago)))
         await self.settle()
 
     async def end_of_the_episode(self) -> None:

@@ -18,8 +18,8 @@ from fhirbridge.settings import ReceiverSettings, Settings
 from fhirbridge.web import application
 from fhirbridge.wiring.service import Runtime
 from tests.unit.fhir.receiver_messages import acknowledgement, answer
+from tests.unit.stage import PATIENT
 from tests.unit.test_sending import GP, Desk
-from tests.unit.test_service import PATIENT
 
 PATH = "/fhir/$process-message"
 SECRET = "a secret of the surgery"
