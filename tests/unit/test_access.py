@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from fhirbridge.access import AccessSettings, Gate, Session, Sessions, hashed, token_hash
+from fhirbridge.access import AccessSettings, Gate, Session, Sessions, admitting, hashed, token_hash
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.settings import Settings
 from fhirbridge.web.console.doors import Doors
@@ -98,3 +99,10 @@ def test_a_password_is_told_from_every_other() -> None:
     assert gate.person("bo", "three plain words", NOW) is not None
     assert gate.person("bo", "three plain words ", NOW) is None
     assert hashed("three plain words", b"another salt of 16", n=2**10) != KEPT
+
+
+def test_a_name_that_nobody_has_takes_as_long_to_try_as_any_other() -> None:
+    scheme, n, r, p, *_ = admitting._NOBODY.split("$")
+
+    assert int(n) == signature(hashed).parameters["n"].default
+    assert [scheme, r, p] == [KEPT.split("$")[place] for place in (0, 2, 3)]

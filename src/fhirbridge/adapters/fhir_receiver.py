@@ -18,6 +18,7 @@ import orjson
 from msgspec import Struct
 
 from fhirbridge import __version__
+from fhirbridge.adapters.auth import usual_trust
 from fhirbridge.adapters.retry_after import retry_after
 from fhirbridge.channels import Dispatch, Sent, Told
 from fhirbridge.core.deliveries import Report, Stage
@@ -57,7 +58,7 @@ class FhirChannel:
         self._clock = clock
         self._client = httpx.AsyncClient(
             timeout=TIMEOUT,
-            verify=tls if tls is not None else True,
+            verify=tls or usual_trust(),
             follow_redirects=False,
             headers={"Accept": FHIR_JSON, "User-Agent": f"fhirbridge/{__version__}"},
         )

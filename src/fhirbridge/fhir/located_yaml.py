@@ -11,6 +11,9 @@ from msgspec import Struct
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.nearest import nearest
 
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C, ten times as fast, where PyYAML was built with it."""
+
 
 class Spot(Struct, frozen=True):
     """A place in a YAML file, read as what is expected there or refused with file and line."""
@@ -87,7 +90,7 @@ class Spot(Struct, frozen=True):
 def load(file: Path) -> Spot:
     """The top of a YAML file. Raises ConfigurationError when it cannot be read."""
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error.strerror}", place=str(file)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

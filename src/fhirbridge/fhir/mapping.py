@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -210,8 +211,7 @@ class _Compiled:
         if self.made is not None and self.patient is None and rule.resource != "Patient":
             raise ConfigurationError("patient is missing; every fact is about one", place=rule.place)
         self.fields = tuple(fields.values())
-        required = [f.name for f in struct_fields(self.made) if f.required] if self.made is not None else []
-        self.needed = frozenset(required) - {"source", "known", "patient"}
+        self.needed = _needed(self.made) if self.made is not None else frozenset()
         self.empty: dict[str, Any] = {name: () for name in self.needed if kinds[name] in SEVERAL}
         if never := self.needed - fields.keys():
             raise ConfigurationError(f"{rule.fact} needs {', '.join(sorted(never))}", place=rule.place)
@@ -257,6 +257,12 @@ class _Compiled:
         if found is not None:
             found.extend(self.patient.trace(resource, known, ""))
         return str(patients[0])
+
+
+@cache
+def _needed(fact: type[Fact]) -> frozenset[str]:
+    """What a mapping has to give for this fact."""
+    return frozenset(field.name for field in struct_fields(fact) if field.required) - {"source", "known", "patient"}
 
 
 def _any(fact: Fact) -> AnyFact:

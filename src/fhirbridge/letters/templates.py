@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from fhirbridge.core.codes import ACTIONS
 from fhirbridge.errors import ConfigurationError
+from fhirbridge.fhir.located_yaml import LOADER
 from fhirbridge.letters.audiences import Audience
 from fhirbridge.shipped import folder
 
@@ -150,7 +151,7 @@ def _read_shared(file: Path) -> Shared:
 
 def _converted(file: Path, kind: type[Read]) -> Read:
     try:
-        return msgspec.convert(yaml.safe_load(file.read_text(encoding="utf-8")), kind)
+        return msgspec.convert(yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER), kind)  # noqa: S506  # a safe loader, in C
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"is no YAML: {' '.join(str(error).split())[:200]}", place=str(file)) from None
     except OSError as error:

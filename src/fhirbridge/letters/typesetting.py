@@ -50,7 +50,6 @@ def png(letter: Letter, ppi: float = 110.0) -> list[bytes]:
 
 def _compiled(letter: Letter, form: Literal["pdf", "png"], ppi: float | None = None) -> bytes | list[bytes]:
     head = letter.letterhead
-    folder_of_fonts = [head.fonts] if head.fonts else []
     if head.font and head.font not in families(head.fonts):
         raise ConfigurationError(
             f"no font is called {head.font!r}; there are {', '.join(families(head.fonts))}", place="letters.font"
@@ -59,8 +58,7 @@ def _compiled(letter: Letter, form: Literal["pdf", "png"], ppi: float | None = N
         compiler = typst.Compiler(
             str(folder("letters") / "layout" / "letter.typ"),
             root=str(folder("letters") / "layout"),
-            font_paths=folder_of_fonts,
-            ignore_system_fonts=True,
+            font_paths=_fonts(head.fonts),
             sys_inputs={"letter": msgspec.json.encode(_given(letter)).decode()},
         )
         when = int(letter.on.timestamp())
@@ -74,11 +72,15 @@ def _compiled(letter: Letter, form: Literal["pdf", "png"], ppi: float | None = N
     return made  # type: ignore[no-any-return]
 
 
-@cache
 def families(fonts: str) -> tuple[str, ...]:
     """Names of the fonts there are: those inside the wheel, and those in the folder `fonts` ("" for none)."""
-    found = typst.Fonts(include_system_fonts=False, font_paths=[fonts] if fonts else [])
-    return tuple(found.families())
+    return tuple(_fonts(fonts).families())
+
+
+@cache
+def _fonts(fonts: str) -> typst.Fonts:
+    """Looked for once: that takes longer than a letter."""
+    return typst.Fonts(include_system_fonts=False, font_paths=[fonts] if fonts else [])
 
 
 def _given(letter: Letter) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from textwrap import wrap
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields
 
 from fhirbridge.core.authored_conditions import When
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
@@ -142,8 +141,8 @@ def _act(act: Act, voice: Sentences) -> tuple[str, str]:
 def _steps_in(value: Any, known: Iterable[str]) -> Iterator[str]:
     """Every step that a condition names, wherever in it."""
     if isinstance(value, Struct):
-        for each in fields(value):
-            yield from _steps_in(getattr(value, each.name), known)
+        for name in value.__struct_fields__:
+            yield from _steps_in(getattr(value, name), known)
     elif isinstance(value, tuple):
         for inner in value:
             yield from _steps_in(inner, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -20,7 +21,7 @@ class Leaf(Struct, frozen=True):
 def leaves_of(value: Any, path: str = "", field: str = "") -> Iterator[Leaf]:
     """Every single value of a pack that is written in it, not left to its default."""
     if isinstance(value, Struct):
-        for each in fields(value):
+        for each in _fields(type(value)):
             inner = getattr(value, each.name)
             if inner != _default(each):
                 yield from leaves_of(inner, f"{path}.{each.encode_name}", each.name)
@@ -32,6 +33,11 @@ def leaves_of(value: Any, path: str = "", field: str = "") -> Iterator[Leaf]:
             yield from leaves_of(inner, f"{path}.{name}", field)
     else:
         yield Leaf(path, field, value)
+
+
+@cache
+def _fields(kind: type[Struct]) -> tuple[FieldInfo, ...]:
+    return fields(kind)
 
 
 def _default(field: FieldInfo) -> Any:

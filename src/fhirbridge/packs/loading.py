@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import yaml
@@ -19,10 +18,9 @@ from fhirbridge.core.compiling import compile_pack
 from fhirbridge.core.conditions.compiling import SettingValue
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import ConfigurationError
+from fhirbridge.fhir.located_yaml import LOADER
 from fhirbridge.shipped import folder
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader in C, ten times as fast, where PyYAML was built with it."""
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP_OF_PATH = re.compile(r"\.([\w-]+)|\[(\d+)\]|\[\.\.\.\]")
 
@@ -86,7 +84,7 @@ def read_pack(path: Path) -> PackFile:
     """The file's contents as written, its shape checked."""
     text = path.read_text(encoding="utf-8")
     try:
-        return msgspec.convert(yaml.load(text, Loader=_LOADER), PackFile)  # noqa: S506  # a safe loader, in C
+        return msgspec.convert(yaml.load(text, Loader=LOADER), PackFile)  # noqa: S506  # a safe loader, in C
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"no YAML: {error.problem}", place=f"{path}:{line}") from error
@@ -101,7 +99,7 @@ def read_pack(path: Path) -> PackFile:
 
 def tree_of(text: str) -> yaml.Node | None:
     """The nodes of a YAML text, which know their lines."""
-    return yaml.compose(text, Loader=_LOADER)
+    return yaml.compose(text, Loader=LOADER)
 
 
 def line_of(node: yaml.Node | None, path: str) -> int:

@@ -6,6 +6,7 @@ style and its diagrams are inside, and nothing is fetched.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ def describe(pack: PackFile) -> PackPage:
 
 def html(page: PackPage, *, back: str = "") -> str:
     """The page as one self-contained HTML file; `back`, if given, is where it leads back to."""
+    return _environment().get_template("page.html.jinja").render(page=page, back=back)
+
+
+@cache
+def _environment() -> Environment:
     here = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=here, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -118,7 +124,7 @@ def html(page: PackPage, *, back: str = "") -> str:
     environment.filters["capital"] = capital
     environment.tests["joined"] = _is_joined
     environment.globals["drawing"] = _drawing
-    return environment.get_template("page.html.jinja").render(page=page, back=back)
+    return environment
 
 
 def capital(text: str) -> str:

@@ -12,18 +12,28 @@ from fhirbridge.cli.policy_page import told
 from fhirbridge.core.authoring import PackFile
 from fhirbridge.packs.diagram import draw
 from fhirbridge.packs.loading import pack_path, read_pack, shipped_packs
-from fhirbridge.packs.page import describe, html
+from fhirbridge.packs.page import PackPage, describe, html
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(params=shipped_packs())
+@pytest.fixture(params=shipped_packs(), scope="module")
 def shipped(request: pytest.FixtureRequest) -> PackFile:
     return read_pack(pack_path(request.param))
 
 
-def test_the_page_names_every_step_setting_and_clause(shipped: PackFile) -> None:
-    page = re.sub(r"\s+", " ", html(describe(shipped)))
+@pytest.fixture(scope="module")
+def described(shipped: PackFile) -> PackPage:
+    return describe(shipped)
+
+
+@pytest.fixture(scope="module")
+def page(described: PackPage) -> str:
+    return html(described)
+
+
+def test_the_page_names_every_step_setting_and_clause(shipped: PackFile, page: str) -> None:
+    page = re.sub(r"\s+", " ", page)
 
     for pathway in shipped.pathways:
         assert f'id="{pathway.id}"' in page
@@ -35,22 +45,20 @@ def test_the_page_names_every_step_setting_and_clause(shipped: PackFile) -> None
     assert not re.search(r"\$[a-z]|\{[a-z-]+\}</p>", page)
 
 
-def test_the_page_says_which_steps_wait_while_something_may_be_unknown(shipped: PackFile) -> None:
+def test_the_page_says_which_steps_wait_while_something_may_be_unknown(shipped: PackFile, page: str) -> None:
     waiting = [step.id for pathway in shipped.pathways for step in pathway.steps if step.towards == "discharge"]
-    page = re.sub(r"\s+", " ", html(describe(shipped)))
+    page = re.sub(r"\s+", " ", page)
 
     assert page.count("It waits while the service may not know everything") == len(waiting)
 
 
-def test_the_page_fetches_nothing(shipped: PackFile) -> None:
-    page = html(describe(shipped))
-
+def test_the_page_fetches_nothing(page: str) -> None:
     assert not re.search(r'<(?:link|script|img|iframe)|url\((?!#)|@import|(?:src|href)="(?!#)', page)
 
 
-def test_a_terminal_shows_every_step_too(shipped: PackFile) -> None:
+def test_a_terminal_shows_every_step_too(shipped: PackFile, described: PackPage) -> None:
     paper = StringIO()
-    Console(width=200, file=paper).print(told(describe(shipped)))
+    Console(width=200, file=paper).print(told(described))
     shown = paper.getvalue()
 
     for pathway in shipped.pathways:

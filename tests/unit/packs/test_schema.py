@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from fhirbridge.fhir.located_yaml import LOADER
 from fhirbridge.packs.loading import pack_path, shipped_packs
 from fhirbridge.packs.schema import schema
 
@@ -16,7 +17,7 @@ CHECKER = jsonschema.Draft202012Validator(schema())
 
 
 def as_json(file: Path) -> Any:
-    return json.loads(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), default=str))
+    return json.loads(json.dumps(yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER), default=str))
 
 
 def test_the_schema_is_one() -> None:

@@ -2,6 +2,7 @@
 
 from fhirbridge.adapters.auth.assertion import AssertedToken as AssertedToken
 from fhirbridge.adapters.auth.certificates import tls_context as tls_context
+from fhirbridge.adapters.auth.certificates import usual_trust as usual_trust
 from fhirbridge.adapters.auth.credentials import BearerToken as BearerToken
 from fhirbridge.adapters.auth.credentials import Credentials as Credentials
 from fhirbridge.adapters.auth.credentials import Exchange as Exchange

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from functools import cache
 from pathlib import Path
 
 import httpx
 
 from fhirbridge.errors import ConfigurationError
+
+
+@cache
+def usual_trust() -> ssl.SSLContext:
+    """TLS 1.2 or newer that trusts whom everybody trusts. One for all clients: reading those certificates is slow."""
+    return _usual()
 
 
 def tls_context(
@@ -21,8 +28,9 @@ def tls_context(
     Raises:
         ConfigurationError: a file cannot be read, or key and certificate do not fit.
     """
-    context = _trusting(ca, f"{place}.ca") if ca else httpx.create_ssl_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not ca and not certificate:
+        return usual_trust()
+    context = _trusting(ca, f"{place}.ca") if ca else _usual()
     if certificate:
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
@@ -34,8 +42,15 @@ def tls_context(
     return context
 
 
+def _usual() -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def _trusting(ca: Path, place: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cafile=ca)
     except OSError as error:

@@ -20,7 +20,7 @@ import httpx
 import orjson
 
 from fhirbridge import __version__
-from fhirbridge.adapters.auth import Credentials
+from fhirbridge.adapters.auth import Credentials, usual_trust
 from fhirbridge.adapters.epr import answers
 from fhirbridge.adapters.epr.bundles import checked, committed, matches, next_page
 from fhirbridge.adapters.epr.delivery import deliver
@@ -80,7 +80,7 @@ class FhirEpr:
         self._capability_lasts = capability_lasts
         self._capability_until = 0.0
         self._client = httpx.AsyncClient(
-            verify=tls or True,
+            verify=tls or usual_trust(),
             timeout=timeout,
             limits=LIMITS,
             follow_redirects=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final
@@ -33,24 +34,7 @@ class Pages:
     """Renders the templates; times are shown on the local clock of `calendar`."""
 
     def __init__(self, calendar: Calendar) -> None:
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("fhirbridge.web.console"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {
-            "display": display,
-            "reasons": reasons,
-            "source": source,
-            "sentence": sentence,
-            "at_time": lambda at: calendar.at_time(at) if at else "",
-            "short": lambda at: _short(calendar.local(at)) if at else "",
-            "born": _born,
-            "capital": lambda text: text[:1].upper() + text[1:],
-        }
-        self._environment = environment
+        self._environment = _environment(calendar)
         self._style = (files("fhirbridge.web.console") / "console.css").read_bytes()
 
     def page(
@@ -71,6 +55,29 @@ class Pages:
         """The style sheet; the same for everybody."""
         headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
         return Response(self._style, media_type="text/css", headers=headers)
+
+
+@lru_cache(maxsize=4)
+def _environment(calendar: Calendar) -> jinja2.Environment:
+    """The templates, compiled as they are asked for; one calendar is the same to everybody."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fhirbridge.web.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "display": display,
+        "reasons": reasons,
+        "source": source,
+        "sentence": sentence,
+        "at_time": lambda at: calendar.at_time(at) if at else "",
+        "short": lambda at: _short(calendar.local(at)) if at else "",
+        "born": _born,
+        "capital": lambda text: text[:1].upper() + text[1:],
+    }
+    return environment
 
 
 def with_style_inside(page: str) -> HTMLResponse:
