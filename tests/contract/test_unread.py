@@ -71,7 +71,7 @@ async def test_what_is_not_fit_is_noted_and_not_kept(store: Store) -> None:
     await keep(store, unfit(2))
 
     [one] = await store.unread.search()
-    assert (one.patient, one.reference, one.unfit) == ("", "CareTeam/t1", True)
+    assert (one.patient, one.reference, one.unfit) == ("Patient/ann", "CareTeam/t1", True)
     last = await store.last("epr", "CareTeam/t1")
     assert last is not None
     assert last.fact == good(1).fact
@@ -108,10 +108,11 @@ async def test_what_has_gone_need_not_be_read(store: Store) -> None:
 async def test_they_can_be_asked_for_and_counted(store: Store) -> None:
     await keep(store, unmapped(2), unmapped(1, identity="t2", patient="Patient/bob"), unfit(1, identity="t0"))
     await keep(store, unmapped(1), epr="other")
-    assert [one.reference for one in await store.unread.search(eprs=["epr"])] == [
-        "CareTeam/t0",
-        "CareTeam/t2",
-        "CareTeam/t1",
+    found = await store.unread.search(eprs=["epr"])
+    assert [(one.reference, one.patient) for one in found] == [
+        ("CareTeam/t0", ""),
+        ("CareTeam/t2", "Patient/bob"),
+        ("CareTeam/t1", "Patient/ann"),
     ]
     assert len(await store.unread.search(limit=2)) == 2
     assert [(one.epr, one.reference) for one in await store.unread.search(subjects=[ANN])] == [("epr", "CareTeam/t1")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from fhirbridge.fhir.capability import Way
 from tests.unit.web.stage import PASSWORD, Stage, settle, two_misses
+from tests.unit.web.trouble import trouble
 
 pytestmark = pytest.mark.slow
 
@@ -126,12 +128,42 @@ async def test_it_works_without_a_mouse(browser: Page) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text(STEP)
 
 
-async def test_axe_finds_nothing_against_any_page(browser: Page) -> None:
+async def test_a_person_finds_what_needs_attention(browser: Page, stage: Stage) -> None:
+    page = browser
+    await sign_in(page)
+    await page.get_by_role("link", name="Needs attention").click()
+    await expect(page.get_by_role("heading", name="Nothing needs attention")).to_be_visible()
+    await expect(page.locator("table")).to_have_count(0)
+
+    await trouble(stage)
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Nothing needs attention")).to_have_count(0)
+    for table, told in (
+        ("Recorded in main", "Appointment, Encounter"),
+        ("Held back", "It was written 12 times within an hour."),
+        ("Not read", "Consent/unsaid"),
+    ):
+        await expect(page.get_by_role("table", name=table)).to_contain_text(told)
+    await page.get_by_text("Steps that wait").click()
+    await expect(page.get_by_text("Agree the discharge with the team manager")).to_be_visible()
+
+    await page.get_by_role("table", name="Held back").get_by_role("link", name="Amina Okafor").click()
+    await expect(page.get_by_text("1 record of this patient could not be read")).to_be_visible()
+    await page.get_by_role("link", name="What to do", exact=True).click()
+    await expect(page).to_have_url(re.compile("/attention#unread$"))
+
+
+async def test_axe_finds_nothing_against_any_page(browser: Page, stage: Stage) -> None:
     page = browser
     await _no_faults(page)
     await sign_in(page)
+    await page.goto("/attention")
+    await _no_faults(page)
+    await page.goto("/")
     item = await page.get_by_role("link", name=STEP).first.get_attribute("href")
-    for path in ("/", "/patients?q=okafor", "/patients/main/p1", str(item), "/policies", "/feeds", "/items/Task/x"):
+    await trouble(stage)
+    people = ("/patients?q=okafor", "/patients/main/p1", "/attention")
+    for path in ("/", *people, str(item), "/policies", "/feeds", "/items/Task/x"):
         for width in (1180, 360):
             await page.set_viewport_size({"width": width, "height": 800})
             await page.goto(path)

@@ -38,8 +38,8 @@ class Version(Struct, frozen=True, kw_only=True):
     """One version of one resource with the fact it gives; unique by (epr, type, id, version).
 
     `confirms`: it is what the service itself wrote, and says nothing else; nobody is looked at again because of it.
-    `unfit`: no fact can be made of it, and which patient it is about is not known (`fact` is Unmapped): it is noted as
-    unread and not kept among the versions, and what was kept before goes on to count.
+    `unfit`: no fact can be made of it, nor said whom it is about (`fact` is Unmapped): it is noted as unread and not
+    kept among the versions, and what was kept before goes on to count.
     """
 
     fact: AnyFact

@@ -18,7 +18,7 @@ from fhirbridge.ports import Delivery, Double, Receipt, Subject
 from fhirbridge.web.console.outcomes import OUTCOMES
 from tests.unit.web.stage import PASSWORD, BrokenAudit, Stage, enter, settle, two_misses
 
-PAGES = ("/", "/patients", "/patients/main/p1", "/policies", "/policies/rdash-disengagement", "/feeds")
+PAGES = ("/", "/patients", "/patients/main/p1", "/attention", "/policies", "/policies/rdash-disengagement", "/feeds")
 
 
 @pytest.fixture

@@ -35,23 +35,24 @@ def judged(epr: str, last: AnyFact | None, unfit: Iterable[Version], before: Not
     """What is to be noted of one resource from now on; None when the latest that is known of it can be read.
 
     `last` is the fact of the version that is kept and became known last, `unfit` what has just come and is not fit to
-    be kept, `before` what was noted so far.
+    be kept, `before` what was noted so far. Whom an unfit version is about, the one before it says.
     """
-    found = [_noted(epr, one.fact, unfit=True) for one in unfit if isinstance(one.fact, Unmapped)]
+    patient = last.patient if last is not None else ""
+    found = [_noted(epr, one.fact, patient, unfit=True) for one in unfit if isinstance(one.fact, Unmapped)]
     if before is not None and before.told.unfit:
         found.append(before)
     latest = max(found, key=lambda one: one.known, default=None)
     if last is not None and (latest is None or last.known >= latest.known):
-        latest = _noted(epr, last, unfit=False) if isinstance(last, Unmapped) and not last.erased else None
+        latest = _noted(epr, last, patient, unfit=False) if isinstance(last, Unmapped) and not last.erased else None
     if latest is None or before is None:
         return latest
     return msgspec.structs.replace(latest, told=msgspec.structs.replace(latest.told, since=before.told.since))
 
 
-def _noted(epr: str, fact: Unmapped, *, unfit: bool) -> Noted:
+def _noted(epr: str, fact: Unmapped, patient: str, *, unfit: bool) -> Noted:
     told = Unreadable(
         epr=epr,
-        patient=fact.patient,
+        patient=patient,
         reference=fact.source.reference,
         version=fact.source.version,
         reason=fact.reason,

@@ -23,7 +23,7 @@ from fhirbridge.fhir.copies import COPY
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.render.elements import WITHDRAWN
 from fhirbridge.fhir.wording import KINDS, display
-from fhirbridge.ports import DeadLetter, Double, Known, Listed, Store, Subject, Wanted
+from fhirbridge.ports import DeadLetter, Double, Known, Listed, Store, Subject, Unreadable, Wanted
 from fhirbridge.service import Site
 from fhirbridge.service.assigning import parts
 from fhirbridge.service.merging import as_one
@@ -47,7 +47,8 @@ class Journey(Struct, frozen=True, kw_only=True):
 class Item(Struct, frozen=True, kw_only=True):
     """One thing that the service wrote, as it stands. `reference` is "" while it waits to be written.
 
-    `refused` says why the EPR does not take it, where it refused; `journeys` how a message gets to its recipients.
+    `refused` says why the EPR does not take it, where it refused; `held` until when a further write is held back;
+    `journeys` how a message gets to its recipients.
     """
 
     identity: str
@@ -62,6 +63,7 @@ class Item(Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     why_ended: str = ""
     refused: str = ""
+    held: datetime | None = None
     journeys: tuple[Journey, ...] = ()
 
 
@@ -107,6 +109,7 @@ class Account(Struct, frozen=True, kw_only=True):
     doubles: tuple[Double, ...]
     uncorrected: tuple[WithheldCorrection, ...]
     gaps: tuple[Gap, ...]
+    unread: tuple[Unreadable, ...]
 
 
 async def account_of(store: Store, site: Site, subject: Subject, now: datetime) -> Account:
@@ -131,7 +134,7 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
         uncorrected += withheld_corrections(part.pack, record, mine, now)
     why_refused = {letter.outgoing.identity: letter.reason for letter in refused}
     items = [
-        _item(thing, listed.get(thing.identity), known, why_refused.get(thing.identity, ""))
+        _item(thing, listed.get(thing.identity), known, why_refused.get(thing.identity, ""), now)
         for thing in own.things.values()
     ]
     items.sort(key=lambda item: item.since)
@@ -147,10 +150,11 @@ async def account_of(store: Store, site: Site, subject: Subject, now: datetime) 
         doubles=tuple(await store.doubles.of(subject)),
         uncorrected=tuple(uncorrected),
         gaps=known.gaps,
+        unread=tuple(await store.unread.search(subjects=[subject], limit=_ALL)),
     )
 
 
-def _item(thing: Thing, listed: Listed | None, known: Known, refused: str) -> Item:
+def _item(thing: Thing, listed: Listed | None, known: Known, refused: str, now: datetime) -> Item:
     resource: Resource = listed.resource if listed else {}
     status = str(resource.get("status", ""))
     ended = thing.withdrawn or (listed.updated if listed and status in _TAKEN_BACK else None)
@@ -167,6 +171,7 @@ def _item(thing: Thing, listed: Listed | None, known: Known, refused: str) -> It
         ended=ended,
         why_ended=_why_ended(thing, resource) if ended else "",
         refused=refused,
+        held=thing.held_until if thing.held_until is not None and thing.held_until > now else None,
         journeys=tuple(_journey(one) for one in thing.consignments),
     )
 

@@ -13,13 +13,12 @@ from starlette.routing import Route
 
 from fhirbridge import __version__
 from fhirbridge.access import Viewer
-from fhirbridge.core.policy import Pack
 from fhirbridge.errors import NotKnown
 from fhirbridge.packs.loading import pack_path, read_pack
 from fhirbridge.packs.page import describe, html
 from fhirbridge.ports import Subject
-from fhirbridge.service import Site
 from fhirbridge.web.console.account import account_of
+from fhirbridge.web.console.attention import Attention, packs_of
 from fhirbridge.web.console.doors import Doors
 from fhirbridge.web.console.items import Items
 from fhirbridge.web.console.pages import with_style_inside
@@ -46,6 +45,7 @@ def routes(runtime: Runtime, doors: Doors, witness: Witness) -> list[Route]:
         Route("/patients/{epr}/{id}", signed_in(console.patient)),
         Route("/items/{type:fhirtype}/{id}", signed_in(items.item)),
         Route("/items/Task/{id}/completion", signed_in(items.completed), methods=["POST"]),
+        Route("/attention", signed_in(Attention(rooms).page)),
         Route("/policies", signed_in(console.policies)),
         Route("/policies/{name}", signed_in(console.policy)),
         Route("/feeds", signed_in(console.feeds)),
@@ -123,14 +123,14 @@ class Console:
 
     async def policies(self, request: Request, viewer: Viewer) -> Response:
         """The policies in force."""
-        packs = {pack.name: pack for site in self._runtime.service.sites.values() for pack in _packs(site)}
+        packs = {pack.name: pack for site in self._runtime.service.sites.values() for pack in packs_of(site)}
         return self._rooms.page("policies", viewer, request, packs=[packs[name] for name in sorted(packs)])
 
     async def policy(self, request: Request, viewer: Viewer) -> Response:
         """One policy, read aloud."""
         name = request.path_params["name"]
         for site in self._runtime.service.sites.values():
-            if any(pack.name == name for pack in _packs(site)):
+            if any(pack.name == name for pack in packs_of(site)):
                 return with_style_inside(_policy_page(self._file_of(name)))
         raise NotKnown("no such policy is in force")
 
@@ -165,10 +165,6 @@ def _page(told: str) -> int:
 
 def _values(rows: Iterable[Work], name: str) -> list[str]:
     return sorted({value for one in rows if (value := getattr(one, name))})
-
-
-def _packs(site: Site) -> list[Pack]:
-    return [*site.packs, *(pack for assignment in site.assignments for pack in assignment.packs)]
 
 
 @lru_cache(maxsize=16)
