@@ -62,8 +62,26 @@ def decide(
     there are `gaps` in what is known of the EPR, nothing new is asked for that leads towards a discharge.
     `memory` saves work, where one is kept; it changes nothing.
     """
-    if memory is not None:
-        memory.turn_to(pack, record, own, gaps)
+    if memory is None:
+        return _decided(pack, record, own, now, cases, starts, gaps, None)
+    memory.turn_to(pack, record, own, gaps)
+    decision = memory.stands((cases, starts), now)
+    if decision is None:
+        decision = _decided(pack, record, own, now, cases, starts, gaps, memory)
+    memory.decided((cases, starts), decision)
+    return decision
+
+
+def _decided(  # as for `decide`
+    pack: Pack,
+    record: Record,
+    own: Own,
+    now: datetime,
+    cases: frozenset[str] | None,
+    starts: bool,
+    gaps: tuple[Gap, ...],
+    memory: Memory | None,
+) -> Decision:
     runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
     looking = Looking(runs, cases, memory)
     courses = looking.everything()

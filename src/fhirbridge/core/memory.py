@@ -9,6 +9,8 @@ in a place (a spell, or the rest of a case) is good for as long as
   the runs beside it;
 - the other appointments of the patient are as they were, where anybody looked at those;
 - no instant has passed at which the answer was to change by itself.
+
+Where that goes for every place, and what has come in counts nowhere (most often a booking), the last decision stands.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from fhirbridge.core.decision import Obligation
+from fhirbridge.core.cases import Case
+from fhirbridge.core.decision import Decision, Obligation
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import Made
 from fhirbridge.core.own import CORRECTION, NOTHING, Own, Thing, logical
@@ -68,6 +72,9 @@ class Memory:
         self._since: dict[int, tuple[Own, frozenset[object]]] = {}
         self._kept: dict[Name, _Kept] = {}
         self._usable = False
+        self._nothing_new = False
+        """Whether since the last decision nothing has come in that counts, and nothing has been done."""
+        self._decided: tuple[object, Decision | None] = (None, None)
         self.made: Made = {}
         """What groups of asks came to."""
         self._joined: tuple[list[Found], tuple[Obligation, ...]] = ([], ())
@@ -78,8 +85,11 @@ class Memory:
             *(pack, gaps, record.person, record.signals, record.referrals, record.relations, record.consents),
             *(record.tasks, record.messages, record.plans, record.encounters, record.own_flags),
         )
-        same_cases = self._record is not None and [c.id for c in record.cases] == [c.id for c in self._record.cases]
-        if not same_cases or any(now is not then for now, then in zip(basis, self._basis, strict=True)):
+        cases = self._record.cases if self._record is not None else None
+        same_cases = cases is not None and [case.id for case in record.cases] == [case.id for case in cases]
+        same = same_cases and all(now is then for now, then in zip(basis, self._basis, strict=True))
+        self._nothing_new = same and own is self._own and all(map(_counts_the_same, record.cases, cases or ()))
+        if not same:
             self._kept = {}
             self.made = {}
             self._joined = ([], ())
@@ -92,6 +102,22 @@ class Memory:
         self._usable = not record.messages and not any(
             task.latest.obligation is None and task.latest.status in ANSWERED for task in record.tasks
         )
+
+    def stands(self, parts: object, now: datetime) -> Decision | None:
+        """The decision before this one, about the same `parts` of the policy, where it cannot come out otherwise."""
+        then, decision = self._decided
+        if decision is None or not self._nothing_new or not self._usable or then != parts or decision.unfounded:
+            return None
+        if decision.wakes_at is not None and decision.wakes_at <= now:
+            return None
+        looked_around = any(kept.found.looked_around for kept in self._kept.values())
+        if self._record is None or looked_around or not self.all_founded(self._record, self._own):
+            return None
+        return replace(decision, started=tuple(replace(started, at=now) for started in decision.started))
+
+    def decided(self, parts: object, decision: Decision) -> None:
+        """Remember the decision."""
+        self._decided = (parts, decision)
 
     def recall(self, name: Name, view: View, now: datetime) -> tuple[Found, list[Run]] | None:
         """What was found in this place, and its runs; None where that may be another now."""
@@ -178,19 +204,31 @@ def _is_same(kept: _Kept, view: View) -> bool:
         return False
     if then.each.closed != view.each.closed or then.each.died != view.each.died:
         return False
-    mine, case = then.each.case, view.each.case
-    return mine is case or (
-        mine.episode is case.episode
-        and mine.encounters == case.encounters
-        and mine.referrals == case.referrals
-        and mine.services == case.services
-        and mine.begun == case.begun
+    return _are_alike(then.each.case, view.each.case)
+
+
+def _are_alike(then: Case, now: Case) -> bool:
+    """Whether the case is as it was but for its appointments."""
+    return then is now or (
+        then.episode is now.episode
+        and then.encounters == now.encounters
+        and then.referrals == now.referrals
+        and then.services == now.services
+        and then.begun == now.begun
     )
+
+
+def _counts_the_same(now: Case, then: Case) -> bool:
+    """Whether the same appointments count in it, however many more are booked."""
+    if now is then:
+        return True
+    before, after = (then.missed, then.called_off, then.came), (now.missed, now.called_off, now.came)
+    return _are_alike(then, now) and all(map(_are_same, before, after))
 
 
 def _look_the_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:
     return len(then) == len(now) and all(a is b or a.face == b.face for a, b in zip(then, now, strict=True))
 
 
-def _are_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:
+def _are_same(then: tuple[object, ...], now: tuple[object, ...]) -> bool:
     return len(then) == len(now) and all(a is b for a, b in zip(then, now, strict=True))

@@ -110,19 +110,21 @@ def test_an_old_spell_is_remembered_while_appointments_come_and_go() -> None:
     assert (looks, asking > 10) == (38, True)
 
 
+CHILD = Relation(
+    source=sourced("RelatedPerson", "c"),
+    known=START - timedelta(days=8),
+    patient=PATIENT,
+    kinds=("child",),
+    birth_date=date(2020, 1, 1),
+)
+
+
 def test_a_place_from_which_somebody_looked_around_is_looked_at_again() -> None:
     """A parent's first appointment, whose cancellation takes back what its booking had called for."""
-    child = Relation(
-        source=sourced("RelatedPerson", "c"),
-        known=START - timedelta(days=8),
-        patient=PATIENT,
-        kinds=("child",),
-        birth_date=date(2020, 1, 1),
-    )
     booked = appointment(1, 1, AppointmentState.BOOKED, -timedelta(days=9))
     cancelled = appointment(1, 2, AppointmentState.CANCELLED_BY_PROVIDER, -timedelta(days=5))
     again = appointment(2, 1, AppointmentState.BOOKED, -timedelta(days=9))
-    _, asking = by_memory_and_without(in_an_episode([child, booked, cancelled, again]))
+    _, asking = by_memory_and_without(in_an_episode([CHILD, booked, cancelled, again]))
     assert asking > 1
 
 
@@ -135,16 +137,9 @@ def test_an_appointment_that_is_over_while_nothing_comes_in_counts_from_then() -
 
 def test_what_was_corrected_is_told_again_when_something_else_calls_for_it() -> None:
     """A parent called off what they were then said to have missed: one is corrected as the other is told of."""
-    child = Relation(
-        source=sourced("RelatedPerson", "c"),
-        known=START - timedelta(days=8),
-        patient=PATIENT,
-        kinds=("child",),
-        birth_date=date(2020, 1, 1),
-    )
     called_off = appointment(1, 1, AppointmentState.CANCELLED_BY_PATIENT, -timedelta(days=2))
     missed = appointment(1, 2, AppointmentState.MISSED, timedelta(hours=11))
-    assert by_memory_and_without(in_an_episode([child, called_off, missed]), "discharge-planning")[1] > 0
+    assert by_memory_and_without(in_an_episode([CHILD, called_off, missed]), "discharge-planning")[1] > 0
 
 
 def test_what_was_kept_of_a_record_stays_the_same_object() -> None:
