@@ -221,3 +221,12 @@ class Scene(Struct):
         """The completed Tasks with this action in this case up to the instant the scene is read for."""
         found = completed(self.course, self.record, self.own, action) if self.record.tasks else []
         return [each for each in found if each[0] <= self.ref]
+
+    def awaits(self, action: str, done: datetime) -> bool:
+        """Whether what the service asked for with this action was open when it was done, and is not closed yet.
+
+        What makes a condition cease by answering what it asked for has to be seen as its answer first.
+        """
+        names = (*self.course.case.names, self.record.patient)
+        asked = (t for t in self.own.things.values() if t.key.action == action and t.key.case in names)
+        return any(thing.open and thing.since <= done for thing in asked)

@@ -35,6 +35,7 @@ TOOK_UP = frozenset(
 """States of an appointment that was made and not cancelled."""
 
 _ADDED = re.compile(r"[|>@]")
+_APART = re.compile(r"(episode|discharge)$|(signal|signal-end|stay|stay-end|answer|task):")
 
 
 class Miss(Struct, frozen=True):
@@ -203,3 +204,9 @@ def stay_bounds(stay: History[Encounter]) -> tuple[datetime, Ending | None]:
 def spell_of(scope: str) -> str:
     """The name of the spell that a scope's name begins with: scopes inside a spell add to it."""
     return _ADDED.split(scope, maxsplit=1)[0]
+
+
+@lru_cache(maxsize=4096)
+def is_spell(scope: str) -> bool:
+    """Whether a scope of that name is a spell, or inside one: no other is anchored on what a correction may move."""
+    return _APART.match(spell_of(scope)) is None

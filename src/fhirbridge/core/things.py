@@ -16,7 +16,7 @@ from fhirbridge.core.history import History
 from fhirbridge.core.identity import of_obligation
 from fhirbridge.core.own import Own, Thing, logical
 from fhirbridge.core.scene import Scene
-from fhirbridge.core.spells import spell_of
+from fhirbridge.core.spells import is_spell, spell_of
 
 
 class Things:
@@ -58,7 +58,8 @@ class Things:
         """Whether it was written in this very spell, whose anchor has changed since, and people have acted on it."""
         ending = scene.scope.ending
         inside = scene.scope.start < thing.since and (ending is None or thing.since <= ending.at)
-        if not inside or not self._acted_on(thing):
+        spells = is_spell(thing.key.scope) and scene.scope.spell
+        if not inside or not spells or not self._acted_on(thing):
             return False
         return spell_of(thing.key.scope) not in {spell.name for spell in scene.around.spells}
 

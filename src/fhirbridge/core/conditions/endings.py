@@ -19,6 +19,9 @@ from fhirbridge.core.vocabulary import RISK_SIGNALS
 PLANNING = frozenset({"discharge-agreed", "well-wants-discharge", "goals-met"})
 """Outcomes that mean a discharge is being planned."""
 
+ADVOCATE_VISIT = "arrange-advocate-visit"
+"""A Task with this action that is done counts as a visit by an advocate."""
+
 
 class Always(Struct, frozen=True):
     """Holds by itself: what the run is anchored on is reason enough."""
@@ -206,11 +209,19 @@ class Unvisited(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds from then on, or from the beginning of the scope where nobody had come before."""
-        visits = [(at, source) for at, source in _advocate_visits(scene) if at <= scene.ref]
+        visits = sorted((at, source) for at, source in _advocate_visits(scene) if at <= scene.ref)
+        found = self._since(visits, scene)
+        if found.holds or not visits or visits[-1] not in scene.completed(ADVOCATE_VISIT):
+            return found
+        before, done = self._since(visits[:-1], scene), visits[-1][0]
+        answered = before.holds and before.since <= done and scene.awaits(ADVOCATE_VISIT, done)
+        return Finding(True, before.since, before.because, found.changes_at) if answered else found
+
+    def _since(self, visits: list[tuple[datetime, Source]], scene: Scene) -> Finding:
         if not visits:
             reason = Reason("No visit by an advocate is on record.", _about(scene))
             return Finding(True, scene.scope.start, (reason,))
-        at, source = max(visits)
+        at, source = visits[-1]
         since = max(scene.scope.start, scene.calendar.after(at, self.time))
         reason = Reason(f"An advocate last visited on {scene.calendar.on_date(at)}.", (source,))
         if since <= scene.now:
@@ -225,7 +236,7 @@ def _about(scene: Scene) -> tuple[Source, ...]:
 def _advocate_visits(scene: Scene) -> list[tuple[datetime, Source]]:
     seen = [e.latest for e in scene.record.encounters if "advocate" in e.latest.participants]
     came = [(e.start or e.known, e.source) for e in seen if e.status in ("in-progress", "finished")]
-    return [*came, *scene.completed("arrange-advocate-visit")]
+    return [*came, *scene.completed(ADVOCATE_VISIT)]
 
 
 class UnderAge(Struct, frozen=True):

@@ -186,11 +186,19 @@ class Idle(Struct, frozen=True):
         if ahead.holds:
             return Finding(False, ahead.since, ahead.because, ahead.changes_at)
         attended = [v for v in scene.visits if v.attended(scene.ref)]
-        done = scene.completed(self.or_done) if self.or_done is not None else []
-        last = max((_going_since(scene), ahead.since, *(v.at for v in attended), *(at for at, _ in done)))
+        happened = max((_going_since(scene), ahead.since, *(v.at for v in attended)))
+        sources = tuple(v.source for v in attended[-1:]) or _begun_by(scene)
+        done = [at for at, _ in scene.completed(self.or_done)] if self.or_done is not None else []
+        found = self._since(max((happened, *done)), sources, scene)
+        if found.holds or not done or self.or_done is None or done[-1] <= happened:
+            return found
+        before = self._since(max((happened, *done[:-1])), sources, scene)
+        answered = before.holds and before.since <= done[-1] and scene.awaits(self.or_done, done[-1])
+        return Finding(True, before.since, before.because, found.changes_at) if answered else found
+
+    def _since(self, last: datetime, sources: tuple[Source, ...], scene: Scene) -> Finding:
         since = scene.calendar.after(last, self.time)
         on = scene.calendar.on_date(last)
-        sources = tuple(v.source for v in attended[-1:]) or _begun_by(scene)
         reason = Reason(f"Since {on} nothing has been attended and nothing booked.", sources)
         if since <= scene.now:
             return Finding(True, since, (reason,))
