@@ -75,8 +75,10 @@ class Runs:
         scene = self._scene(each, scope, runs, earlier, patient_wide=pathway.one_case)
         finding = pathway.starts.find(scene)
         self.wake(finding.changes_at)
+        if not finding.holds:
+            return False
         over = scope.ending is not None and max(finding.since, scope.start) >= scope.ending.at
-        run = self._run(pathway, scene, finding) if finding.holds and not over else None
+        run = self._run(pathway, scene, finding) if not over else None
         if run is None or not self._is_ours(run, follows=bool(runs) or scope.overdue is not None):
             return False
         runs.append(run)
@@ -199,11 +201,13 @@ class Runs:
 
     def _step(self, step: Step, scene: Scene, run: Run) -> StepState:
         finding = step.when.find(scene) if step.when is not None else Finding(True, run.since)
-        self.wake(finding.changes_at)
+        if finding.changes_at is not None:
+            self.found.wakes.add(finding.changes_at)
         state = StepState(finding, [])
+        if not finding.holds:
+            return state
         since = max(finding.since, run.since)
-        late = not step.closing and run.ending is not None and since >= run.ending.at
-        if not finding.holds or late:
+        if not step.closing and run.ending is not None and since >= run.ending.at:
             return state
         because = (*run.because, *(reason for reason in finding.because if reason not in run.because))
         told = Finding(True, since, because)

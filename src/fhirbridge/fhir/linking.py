@@ -41,15 +41,22 @@ def referred(value: Any) -> set[str]:
 def urns(value: Any) -> list[str]:
     """The same in the order in which they stand there, as often as they do."""
     found: list[str] = []
-    children: Iterable[Any] = value if isinstance(value, list) else ()
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[str]) -> None:
+    children: Iterable[Any] = ()
     if isinstance(value, dict):
         named = value.get("reference")
-        found = [identity_of(named)] if isinstance(named, str) and named.startswith(URN) else []
+        if isinstance(named, str) and named.startswith(URN):
+            found.append(identity_of(named))
         children = value.values()
+    elif isinstance(value, list):
+        children = value
     for each in children:
-        if isinstance(each, dict | list):
-            found += urns(each)
-    return found
+        if isinstance(each, (dict, list)):
+            _gather(each, found)
 
 
 def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] = ()) -> Any:
@@ -58,8 +65,8 @@ def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] 
     What is left without any content by that goes as well, for FHIR has no empty elements.
     """
     if isinstance(value, list):
-        parts = [pointed(part, references, missing) for part in value]
-        return [part for part, before in zip(parts, value, strict=True) if part not in ({}, []) or part == before]
+        parts = [pointed(part, references, missing) if isinstance(part, (dict, list)) else part for part in value]
+        return [part for part, before in zip(parts, value, strict=True) if part or part == before]
     if not isinstance(value, dict):
         return value
     reference = value.get("reference")
@@ -68,5 +75,8 @@ def pointed(value: Any, references: Mapping[str, str], missing: Collection[str] 
         return {**value, "reference": references[identity]}
     if identity is not None and identity in missing:
         return {}
-    parts_of = {name: pointed(part, references, missing) for name, part in value.items()}
-    return {name: part for name, part in parts_of.items() if part not in ({}, []) or part == value[name]}
+    parts_of = {
+        name: pointed(part, references, missing) if isinstance(part, (dict, list)) else part
+        for name, part in value.items()
+    }
+    return {name: part for name, part in parts_of.items() if part or part == value[name]}

@@ -28,8 +28,8 @@ class Missed(Struct, frozen=True):
             if miss.clock > scene.now:
                 return Finding(False, changes_at=miss.clock)
             row = streak[index + 1 - self.consecutive : index + 1]
-            return Finding(True, miss.clock, tuple(_reason(scene, m) for m in row))
-        return Finding(False, because=tuple(_reason(scene, m) for m in scene.scope.misses))
+            return Finding(True, miss.clock, tuple([_reason(scene, m) for m in row]))
+        return Finding(False, because=tuple([_reason(scene, m) for m in scene.scope.misses]))
 
 
 def _reason(scene: Scene, miss: Miss) -> Reason:

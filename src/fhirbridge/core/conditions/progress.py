@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -32,12 +33,12 @@ class OutcomeIs(Struct, frozen=True):
 
     def find(self, scene: Scene) -> Finding:
         """Holds since the outcome's time, or since the due date that lapsed."""
-        states = [state for step in self.steps if (state := scene.step(step)) is not None]
-        asks = [a for state in states for a in state.asks if self.action in (None, a.act.action)]
-        asks = [a for a in asks if a.act.kind is Kind.TASK]
+        states = [state for step in self.steps if (state := scene.step(step)) is not None and state.asks]
+        asks = [a for state in states for a in state.asks if a.act.kind is Kind.TASK]
+        asks = [a for a in asks if self.action in (None, a.act.action)]
         if not asks:
-            return Finding(False, because=(Reason(f"Nothing has been asked for by {' or '.join(self.steps)}."),))
-        return any_of(tuple(self._of(scene, ask) for ask in asks))
+            return _never_asked(self.steps)
+        return any_of([self._of(scene, ask) for ask in asks])
 
     def _of(self, scene: Scene, ask: Ask) -> Finding:
         answer = ask.answer
@@ -63,6 +64,11 @@ class OutcomeIs(Struct, frozen=True):
             return True
         failed = answer.status in ("failed", "rejected") or answer.outcome is None or answer.outcome in ATTEMPT_FAILED
         return failed and not self.wanted.isdisjoint((FAILED, FAILED_ON_RECORD))
+
+
+@lru_cache(maxsize=1024)
+def _never_asked(steps: tuple[str, ...]) -> Finding:
+    return Finding(False, because=(Reason(f"Nothing has been asked for by {' or '.join(steps)}."),))
 
 
 def _undone(answer: Answer | None, lapsed: datetime, in_vain: bool) -> bool:
@@ -129,7 +135,8 @@ class TimePassed(Struct, frozen=True):
                 return Finding(False, because=(Reason(f"The step {self.step} has not come due."),))
             start = state.finding.since
         end = scene.calendar.after(start, self.time)
-        says = f"No contact was made by {scene.calendar.at_time(end)}."
+        waited = "No contact was made" if scene.scope.spell else "It had not ended"
+        says = f"{waited} by {scene.calendar.at_time(end)}."
         return _from(max(end, run.since), scene, Reason(says, run.triggers))
 
 
@@ -171,11 +178,14 @@ class Running(Struct, frozen=True):
         """Holds since the first of them started."""
         runs = [run for run in scene.beside if run.pathway in self.pathways]
         if not runs:
-            return Finding(
-                False, because=(Reason(f"Not running: {', '.join(f'“{title}”' for title in self.titles)}."),)
-            )
+            return _not_running(self.titles)
         first = min(runs, key=lambda r: r.since)
         return Finding(True, first.since, first.because)
+
+
+@lru_cache(maxsize=1024)
+def _not_running(titles: tuple[str, ...]) -> Finding:
+    return Finding(False, because=(Reason(f"Not running: {', '.join(f'“{title}”' for title in titles)}."),))
 
 
 class RanBefore(Struct, frozen=True):
