@@ -12,17 +12,16 @@ import pytest
 from msgspec.structs import replace
 
 from fhirbridge.adapters.epr import FhirEpr
-from fhirbridge.adapters.store import SqlStore, open_store
+from fhirbridge.adapters.store import open_store
 from fhirbridge.core.decision import Create, Obligation, Write
 from fhirbridge.fhir.canonical import WRITE
 from fhirbridge.fhir.capability import Way
 from fhirbridge.fhir.linking import write_code
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.render import Outgoing, Rendering, render
-from fhirbridge.ports import Resource, Subject, Wanted
+from fhirbridge.ports import Resource, Store, Subject, Wanted
 from fhirbridge.service import Service, Site
 from fhirbridge.shipped import folder
-from tests.servers.postgres import fresh_database
 from tests.unit.fhir import writes
 
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
@@ -49,16 +48,6 @@ class Lesser(FhirEpr):
         return {**statement, "rest": rest}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    if request.param == "postgres":
-        url = fresh_database(request.getfixturevalue("postgres_url"))
-    opened = await open_store(url)
-    yield opened
-    await opened.close()
-
-
 @pytest.fixture
 async def epr(sekmet_url: str) -> AsyncIterator[Lesser]:
     async with Lesser("trust", sekmet_url) as over_http:
@@ -68,7 +57,7 @@ async def epr(sekmet_url: str) -> AsyncIterator[Lesser]:
 class Bench:
     """A patient of whom the server has nothing yet, and things to be written about them."""
 
-    def __init__(self, store: SqlStore, epr: Lesser, ways: dict[str, Way] | None = None) -> None:
+    def __init__(self, store: Store, epr: Lesser, ways: dict[str, Way] | None = None) -> None:
         key = uuid4().hex[:12]
         self.store = store
         self.epr = epr
@@ -103,7 +92,8 @@ class Bench:
         return len([one async for one in self.epr.search("Provenance", {"_tag": tags})])
 
 
-async def test_two_workers_racing_on_one_patient_write_once(store: SqlStore, epr: Lesser) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
+async def test_two_workers_racing_on_one_patient_write_once(store: Store, epr: Lesser) -> None:
     bench = Bench(store, epr)
     rows = await bench.begun()
     delivered = await asyncio.gather(*(service.deliver() for service in bench.services))

@@ -12,19 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from fhirbridge.adapters.store import open_store
 from fhirbridge.cli import app
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Subject, Version
-from fhirbridge.shipped import folder
-from fhirbridge.simulation import DryRun, collect, played
-from fhirbridge.wiring.policies import calendar_of
+from tests.integration.kept_records import kept
 from tests.unit.simulated_record import answer, corrected, twice_missed
 
 QUARTER = ("--quarter", "2026-Q1")
 UNTIL = ("--until", "2026-02-20T00:00:00Z")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
 
 
 def report(*arguments: object) -> Result:
@@ -82,34 +75,12 @@ def test_the_store_gives_the_same_report_as_the_records_in_it(
     record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'service.db'}"
-    asyncio.run(kept(url, [json.loads(line) for line in record.read_text().splitlines()]))
+    resources = [json.loads(line) for line in record.read_text().splitlines()]
+    asyncio.run(kept(url, "rdash-disengagement", resources, datetime(2026, 2, 20, tzinfo=UTC)))
     config = tmp_path / "settings.yaml"
     config.write_text(f"database_url: {url}\n")
     stored = report(*QUARTER, *UNTIL, "--config", config, "--format", "json")
     assert figures(stored) == figures(report(*QUARTER, *UNTIL, "--input", record, "--format", "json"))
-
-
-async def kept(url: str, resources: list[dict[str, object]]) -> None:
-    """Put records into a store, with what the service did about them."""
-    calendar = calendar_of("Europe/London", "ENG")
-    by = DryRun(packs=(load_pack("rdash-disengagement", calendar=calendar),), calendar=calendar)
-    until = datetime(2026, 2, 20, tzinfo=UTC)
-    store = await open_store(url)
-    try:
-        versions = [Version(fact=fact, resource=one) for one in resources if (fact := MAPPING.fact(one)) is not None]
-        await store.keep("epr", versions, (), until)
-        for patient in collect(resources, MAPPING, until).patients:
-            subject = Subject("epr", patient.reference)
-            await store.commit(
-                subject,
-                effects=played(patient, by, until).effects,
-                outgoing=(),
-                wakes_at=None,
-                decided_at=until,
-                revision=(await store.load(subject)).revision,
-            )
-    finally:
-        await store.close()
 
 
 def test_an_empty_store_gives_an_empty_report(tmp_path: Path) -> None:

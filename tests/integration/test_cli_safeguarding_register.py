@@ -13,14 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from fhirbridge.adapters.store import open_store
 from fhirbridge.cli import app
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.packs.loading import load_pack
-from fhirbridge.ports import Subject, Version
-from fhirbridge.shipped import folder
-from fhirbridge.simulation import DryRun, collect, played
-from fhirbridge.wiring.policies import calendar_of
+from tests.integration.kept_records import kept
 from tests.unit.simulated_record import Resource, coded, stored
 
 UNTIL = "2026-02-24T14:00:00Z"
@@ -191,36 +185,13 @@ def test_the_page_has_tables_with_captions_and_heads(record: Path) -> None:
 
 def test_the_store_gives_the_same_register_as_the_records_in_it(record: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'service.db'}"
-    asyncio.run(kept(url))
+    asyncio.run(kept(url, "solitary-confinement", RECORD, datetime(2026, 2, 24, 14, tzinfo=UTC)))
     config = tmp_path / "settings.yaml"
     config.write_text(f"database_url: {url}\n")
     stored = report("--until", UNTIL, "--config", config, "--format", "json")
     simulated = people(report("--until", UNTIL, "--input", record, "--format", "json"))
     assert people(stored) == {name: person | {"epr": "epr"} for name, person in simulated.items()}
     assert "People for whom the service never did anything are not looked at." in json.loads(stored.stdout)["unsaid"]
-
-
-async def kept(url: str) -> None:
-    calendar = calendar_of("Europe/London", "ENG")
-    by = DryRun(packs=(load_pack("solitary-confinement", calendar=calendar),), calendar=calendar)
-    mapping = Mapping.load("uk-core", [folder("mappings")])
-    until = datetime(2026, 2, 24, 14, tzinfo=UTC)
-    store = await open_store(url)
-    try:
-        versions = [Version(fact=fact, resource=one) for one in RECORD if (fact := mapping.fact(one)) is not None]
-        await store.keep("epr", versions, (), until)
-        for each in collect(RECORD, mapping, until).patients:
-            subject = Subject("epr", each.reference)
-            await store.commit(
-                subject,
-                effects=played(each, by, until).effects,
-                outgoing=(),
-                wakes_at=None,
-                decided_at=until,
-                revision=(await store.load(subject)).revision,
-            )
-    finally:
-        await store.close()
 
 
 @pytest.mark.parametrize(
