@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.located_yaml import Spot
+from fhirbridge.simulation import Outage
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -55,7 +56,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """A whole case. `rows` are the ledger rows it shows; with `only`, writes that cite none of these are not compared.
 
     `facts` are fields that the mapping has to have found by the end, by reference and field. `absent` are actions that
-    may never be written.
+    may never be written. `outages` are times in which the EPR told of nothing: while one lasts, a gap is open.
     """
 
     file: Path
@@ -71,6 +72,7 @@ class Case(Struct, frozen=True, kw_only=True):
     only: frozenset[str] = frozenset()
     settings: dict[str, str | int] = {}
     risk_when_unrecorded: str = "unknown"
+    outages: tuple[Outage, ...] = ()
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ A condition is a sentence made from the pack, a case is shown as its file writes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from fhirbridge.casebook.case import Case, Entry, Wanted
@@ -168,8 +169,8 @@ def _case(case: Case, calendar: Calendar) -> Iterator[str]:
     yield ""
     yield "| when | what is recorded |"
     yield "| --- | --- |"
-    for entry in case.record:
-        yield f"| {shown(entry.on, calendar)} | {_entry(entry, calendar)} |"
+    for _, line in sorted(_lines(case, calendar), key=lambda one: one[0]):
+        yield line
     yield ""
     if not case.writes:
         yield "Nothing is written."
@@ -182,6 +183,17 @@ def _case(case: Case, calendar: Calendar) -> Iterator[str]:
         cells = (shown(wanted.on, calendar), _wanted(wanted), due, ", ".join(sorted(wanted.clauses)))
         yield f"| {' | '.join(cells)} | {_then(wanted, calendar)} |"
     yield ""
+
+
+def _lines(case: Case, calendar: Calendar) -> Iterator[tuple[datetime, str]]:
+    """The lines of the record, as they became known, and between them the gaps."""
+    for gap in case.outages:
+        types = ", ".join(gap.types)
+        until = shown(gap.until, calendar)
+        told = f"**gap**: what is recorded of {types} before {until} becomes known then"
+        yield gap.since, f"| {shown(gap.since, calendar)} | {told} |"
+    for entry in case.record:
+        yield entry.known, f"| {shown(entry.on, calendar)} | {_entry(entry, calendar)} |"
 
 
 def _entry(entry: Entry, calendar: Calendar) -> str:

@@ -26,7 +26,7 @@ from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.r4 import Resource
 from fhirbridge.fhir.validation import check
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.simulation import DryRun, Written, collect
+from fhirbridge.simulation import DryRun, Outage, Written, collect
 from fhirbridge.simulation import play as played
 
 _OPEN = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
@@ -93,7 +93,7 @@ def play(case: Case, setting: Setting, pack: Pack) -> Story:
     answers: list[Resource] = []
     for entry in case.record:
         if entry.verb == ANSWER:
-            kept = _kept(_run(received, setting, by, entry.known - _TICK), answers)
+            kept = _kept(_run(received, setting, by, entry.known - _TICK, case.outages), answers)
             resource = _answer(entry, chart, kept)
             answers.append(resource)
         else:
@@ -102,13 +102,15 @@ def play(case: Case, setting: Setting, pack: Pack) -> Story:
     return Story(
         received=tuple(received),
         facts=tuple(fact for one in received if (fact := setting.mapping.fact(one)) is not None),
-        written=_kept(_run(received, setting, by, case.until), answers),
+        written=_kept(_run(received, setting, by, case.until, case.outages), answers),
     )
 
 
-def _run(received: Iterable[Resource], setting: Setting, by: DryRun, until: datetime) -> list[Written]:
+def _run(
+    received: Iterable[Resource], setting: Setting, by: DryRun, until: datetime, outages: Sequence[Outage]
+) -> list[Written]:
     patients = collect(received, setting.mapping, until).patients
-    return [written for patient in patients for written in played(patient, by, until)]
+    return [written for patient in patients for written in played(patient, by, until, outages)]
 
 
 def _checked(resource: Resource, entry: Entry) -> Resource:

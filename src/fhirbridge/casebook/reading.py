@@ -12,10 +12,13 @@ from fhirbridge.casebook.verbs import ANSWER, ANSWER_KEYS, VERBS
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.effects import Kind
 from fhirbridge.fhir.located_yaml import Spot, load
+from fhirbridge.fhir.r4 import RESOURCE_TYPES
+from fhirbridge.simulation import Outage
 
 _NEEDED = ("title", "why", "rows", "record", "until", "writes")
-_TOP = {*_NEEDED, "pack", "settings", "risk-when-unrecorded", "facts", "absent", "only"}
+_TOP = {*_NEEDED, "pack", "settings", "risk-when-unrecorded", "facts", "absent", "only", "gaps"}
 _LINE = {"on", "known"}
+_GAP = {"from", "to", "types"}
 _KINDS = {"task": Kind.TASK, "communication": Kind.COMMUNICATION, "flag": Kind.FLAG, "care-plan": Kind.CARE_PLAN}
 _WRITE = {"on", "to", "due", "for", "priority", "because", "then", *_KINDS}
 
@@ -51,6 +54,7 @@ def read_case(file: Path, calendar: Calendar) -> Case:
         absent=tuple(items["absent"].texts()) if "absent" in items else (),
         only=frozenset(items["only"].texts()) if "only" in items else frozenset(),
         settings=items["settings"].value() if "settings" in items else {},
+        outages=tuple(_outage(spot, calendar) for spot in items["gaps"].sequence()) if "gaps" in items else (),
         risk_when_unrecorded=items["risk-when-unrecorded"].text() if "risk-when-unrecorded" in items else "unknown",
     )
 
@@ -112,6 +116,19 @@ def _wanted(spot: Spot, calendar: Calendar) -> Iterable[Wanted]:
             then=then,
             then_on=then_on,
         )
+
+
+def _outage(spot: Spot, calendar: Calendar) -> Outage:
+    items = spot.items(_GAP)
+    if missing := sorted(_GAP - items.keys()):
+        spot.fail(f"{', '.join(missing)} is missing; a gap needs from, to and types")
+    since, until = instant(items["from"], calendar), instant(items["to"], calendar)
+    if until <= since:
+        items["to"].fail("a gap ends after it began")
+    types = tuple(items["types"].texts())
+    if strange := [kind for kind in types if kind not in RESOURCE_TYPES]:
+        items["types"].fail(f"{strange[0]!r} is no resource type of FHIR R4; write e.g. Appointment")
+    return Outage(since=since, until=until, types=types)
 
 
 def _then(spot: Spot, calendar: Calendar) -> tuple[str, datetime]:

@@ -9,6 +9,7 @@ from fhirbridge.simulation.account import account as account
 from fhirbridge.simulation.collecting import Collected as Collected
 from fhirbridge.simulation.collecting import Patient as Patient
 from fhirbridge.simulation.collecting import collect as collect
+from fhirbridge.simulation.outages import Outage as Outage
 from fhirbridge.simulation.playing import DryRun as DryRun
 from fhirbridge.simulation.playing import Written as Written
 from fhirbridge.simulation.playing import final as final

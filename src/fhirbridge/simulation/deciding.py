@@ -11,6 +11,7 @@ from typing import Protocol
 
 from fhirbridge.core.effects import AnyEffect
 from fhirbridge.core.facts import AnyFact
+from fhirbridge.core.gaps import Gap
 from fhirbridge.core.gathering import Gathering
 from fhirbridge.core.merging import Merged, links, moves, survivors, united
 from fhirbridge.core.own import NOTHING, fold
@@ -26,8 +27,8 @@ class Deciding(Protocol):
         """Take in what became known."""
         ...
 
-    def look(self, now: datetime) -> list[tuple[str, Settled]]:
-        """Decide, and keep what was done: for each record (`Patient/id`) what it comes to."""
+    def look(self, now: datetime, gaps: tuple[Gap, ...] = ()) -> list[tuple[str, Settled]]:
+        """Decide while these gaps are open, and keep what was done: for each record (`Patient/id`) what it comes to."""
         ...
 
     def known(self, now: datetime) -> list[Merged]:
@@ -52,9 +53,10 @@ class Alone:
         self._facts.append(fact)
         self._gathering.add(fact)
 
-    def look(self, now: datetime) -> list[tuple[str, Settled]]:
+    def look(self, now: datetime, gaps: tuple[Gap, ...] = ()) -> list[tuple[str, Settled]]:
         """Decide, and keep what was done."""
-        settled = settle_on(self._by, self._gathering.record(), self._own, now, moved={}, memories=self._memories)
+        record = self._gathering.record()
+        settled = settle_on(self._by, record, self._own, now, moved={}, gaps=gaps, memories=self._memories)
         self._own = settled.own
         self._effects += settled.effects
         return [(self._patient, settled)]
@@ -76,7 +78,7 @@ class Together:
         """Take in what became known."""
         self._facts.append(fact)
 
-    def look(self, now: datetime) -> list[tuple[str, Settled]]:
+    def look(self, now: datetime, gaps: tuple[Gap, ...] = ()) -> list[tuple[str, Settled]]:
         """Take back what was written to those that are replaced, then decide for the others."""
         found = []
         ends = survivors(links(self._facts))
@@ -87,7 +89,7 @@ class Together:
             self._effects[patient] += found[-1][1].effects
         for each in self.known(now):
             moved = moved_from(each.effects)
-            settled = settle_on(self._by, Record.of(each.facts), fold(each.effects), now, moved=moved)
+            settled = settle_on(self._by, Record.of(each.facts), fold(each.effects), now, moved=moved, gaps=gaps)
             self._effects[each.patient] += settled.effects
             found.append((each.patient, settled))
         return found

@@ -1,7 +1,8 @@
 """One patient in virtual time: from each instant at which something changes to the next.
 
-An instant is when a version became known, or when a decision asked to look again. At each of them the service's own
-`settle` decides on all that is known by then, and its writes are laid over what an EPR would hold.
+An instant is when a version became known, when a gap opened or closed, or when a decision asked to look again. At each
+of them the service's own `settle` decides on all that is known by then, and its writes are laid over what an EPR would
+hold.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fhirbridge.fhir.render import simulated, simulated_provenance
 from fhirbridge.service.assigning import Assignment, Editions, no_editions
 from fhirbridge.simulation.collecting import Patient, Version
 from fhirbridge.simulation.deciding import Alone, Deciding, Together
+from fhirbridge.simulation.outages import Outage, arrival, open_gaps, turns
 from fhirbridge.simulation.spreading import Line
 
 
@@ -72,38 +74,41 @@ class Played(Struct, frozen=True):
     apart: tuple[Played, ...] = ()
 
 
-def play(patient: Patient, by: DryRun, until: datetime) -> list[Written]:
+def play(patient: Patient, by: DryRun, until: datetime, outages: Sequence[Outage] = ()) -> list[Written]:
     """Every write for this patient up to and including `until`, in order.
 
     Raises:
         Defect: a decision does not come to an end.
     """
-    return played(patient, by, until).written
+    return played(patient, by, until, outages).written
 
 
-def played(patient: Patient, by: DryRun, until: datetime) -> Played:
+def played(patient: Patient, by: DryRun, until: datetime, outages: Sequence[Outage] = ()) -> Played:
     """The same, with what was known in the end.
 
     Raises:
         Defect: a decision does not come to an end.
     """
-    waiting = list(reversed(patient.versions))
+    waiting = _agenda(patient.versions, outages)
     deciding: Deciding = Together(by, patient.linked) if patient.linked else Alone(by, patient.reference)
     held: dict[str, Resource] = {}
     latest: dict[str, AnyFact] = {}
     written: list[Written] = []
     wakes_at: datetime | None = None
-    while (now := earliest((waiting[-1].fact.known if waiting else None, wakes_at))) is not None and now <= until:
+    while (now := earliest((waiting[-1][0] if waiting else None, wakes_at))) is not None and now <= until:
         matters = wakes_at is not None and wakes_at <= now
-        while waiting and waiting[-1].fact.known <= now:
-            version = waiting.pop()
+        while waiting and waiting[-1][0] <= now:
+            _, version = waiting.pop()
+            if version is None:
+                matters = True
+                continue
             deciding.learn(version.fact)
             _changed_by_staff(version, held)
             matters |= not _repeats(version.fact, latest.get(version.fact.source.reference))
             latest[version.fact.source.reference] = version.fact
         if not matters:
             continue
-        settled = deciding.look(now)
+        settled = deciding.look(now, open_gaps(outages, now) if outages else ())
         wakes_at = earliest(one.wakes_at for _, one in settled)
         for reference, outgoing in ((reference, outgoing) for reference, one in settled for outgoing in one.outgoing):
             before = held.get(outgoing.identity)
@@ -115,6 +120,15 @@ def played(patient: Patient, by: DryRun, until: datetime) -> Played:
     found = [Played([], known.facts, known.effects, known.patient) for known in deciding.known(until)]
     first, *apart = found or [Played([], (), (), patient.reference)]
     return replace(first, written=written, apart=tuple(apart))
+
+
+def _agenda(versions: Sequence[Version], outages: Sequence[Outage]) -> list[tuple[datetime, Version | None]]:
+    """What becomes known when, the last first; None where a gap opens or closes."""
+    if not outages:
+        return [(version.fact.known, version) for version in reversed(versions)]
+    agenda: list[tuple[datetime, Version | None]] = [(arrival(one.fact, outages), one) for one in versions]
+    agenda += [(at, None) for at in turns(outages)]
+    return sorted(agenda, key=lambda one: one[0])[::-1]
 
 
 def final(written: Iterable[Written]) -> list[Resource]:
