@@ -26,6 +26,7 @@ from fhirbridge.shipped import folder
 from fhirbridge.web import application
 from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime
+from tests.clock_double import ClockDouble
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ANN = Subject("main", "Patient/ann")
@@ -37,14 +38,6 @@ PASSWORD = "correct horse"
 CALENDAR = calendar_of("Europe/London", "ENG")
 MAPPING = Mapping.load("uk-core", [folder("mappings")])
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = NOON
-
-    def now(self) -> datetime:
-        return self.time
 
 
 class BrokenAudit(MemoryAudit):
@@ -65,7 +58,7 @@ class Stage:
         writes: dict[str, Way] | None = None,
         public_url: str = "https://bridge.example/",
     ) -> None:
-        self.clock = Clock()
+        self.clock = ClockDouble(NOON)
         self.store = MemoryStore()
         self.eprs = {name: MemoryEpr(name, self.clock) for name in eprs or ("main",)}
         sites = {
