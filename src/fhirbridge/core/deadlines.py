@@ -45,7 +45,8 @@ class Deadlines:
         due = fixed or self._calendar.after(run.counted_from if run and act.due_from_start else since, act.due)
         if act.due_by == "first-appointment":
             begun = min(since, thing.since) if thing is not None else since
-            return _first_appointment(scene, since) or self._calendar.after(begun, act.due)
+            unbooked = self._calendar.after(begun, act.due)
+            return _first_appointment(scene, since, unbooked) or unbooked
         if act.due_by == "discharge-date":
             return _discharge_date(scene, since) or written or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due
@@ -76,6 +77,7 @@ def _discharge_date(scene: Scene, since: datetime) -> datetime | None:
     return min(ends, default=None)
 
 
-def _first_appointment(scene: Scene, since: datetime) -> datetime | None:
-    """The first appointment of the case after that instant that was not cancelled."""
-    return next((v.at for v in scene.visits if v.at > since and v.state in TOOK_UP), None)
+def _first_appointment(scene: Scene, since: datetime, until: datetime) -> datetime | None:
+    """The first appointment of the case after that instant that was not cancelled, and was known of until the other."""
+    ahead = (v for v in scene.visits if v.at > since and v.state in TOOK_UP)
+    return next((v.at for v in ahead if v.history.stretches[0].known <= until), None)
