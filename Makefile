@@ -18,6 +18,8 @@ export UV_NO_CONFIG := 1
 export UV_PYTHON_DOWNLOADS := never
 # Every start of the service imports a few thousand modules; compiled once, that takes a third of the time.
 export UV_COMPILE_BYTECODE := 1
+# pytest rewrites the tests before it runs them, which takes longer than many of them; kept, that is done once.
+unexport PYTHONDONTWRITEBYTECODE
 # Hospital networks often look into TLS: trust what the machine trusts, as pip and curl do there.
 export UV_SYSTEM_CERTS ?= 1
 
@@ -55,7 +57,7 @@ demo: setup ## play a few weeks of a sample caseload against a sample EPR
 test: test-unit test-cases test-faults test-integration ## run every test
 
 test-unit: setup ## run the fast tests: no network, no sleeping
-	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal $(PYTEST_ARGS)
 
 test-cases: setup ## play every case of the casebook
 	$(BIN)/python -m pytest tests/cases -n 2 $(PYTEST_ARGS)
