@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.reporting.caseload import Caseload
-from fhirbridge.reporting.sheets import Sheet, Table, data, lines, page
+from fhirbridge.reporting.sheets import Sheet, Table, data, lines, named, page
 
 
 def html(found: Caseload, calendar: Calendar) -> bytes:
@@ -26,10 +26,6 @@ def html(found: Caseload, calendar: Calendar) -> bytes:
     )
 
 
-def _name(epr: str, reference: str) -> str:
-    return f"{epr}: {reference}" if epr else reference
-
-
 def _coordinators(found: Caseload) -> Table:
     return Table(
         title="Coordinators",
@@ -38,7 +34,7 @@ def _coordinators(found: Caseload) -> Table:
         heads=("Coordinator", "People", f"More than {found.limit}", "Open tasks", "Who"),
         rows=tuple(
             (
-                _name(each.epr, each.coordinator),
+                named(each.epr, each.coordinator),
                 str(len(each.people)),
                 "yes" if each.over else "no",
                 str(each.tasks),
@@ -56,7 +52,7 @@ def _unallocated(found: Caseload) -> Table:
         empty="Somebody owns every open task.",
         heads=("Patient", "Tasks without an owner", "Has a coordinator for other tasks"),
         rows=tuple(
-            (_name(each.epr, each.patient), str(each.tasks), "yes" if each.coordinated else "no")
+            (named(each.epr, each.patient), str(each.tasks), "yes" if each.coordinated else "no")
             for each in found.unallocated
         ),
     )
@@ -80,10 +76,5 @@ def _lines(found: Caseload) -> Iterator[tuple[object, ...]]:
         yield epr, "unallocated", len(free), None, None, sum(each.tasks for each in free), patients, unsaid
 
 
-def json(found: Caseload, calendar: Calendar) -> bytes:
-    """JSON: the caseload as it is."""
-    return data(found)
-
-
-CASELOAD_FORMATS: dict[str, Callable[[Caseload, Calendar], bytes]] = {"html": html, "csv": table, "json": json}
+CASELOAD_FORMATS: dict[str, Callable[[Caseload, Calendar], bytes]] = {"html": html, "csv": table, "json": data}
 """How a caseload can be written down, by the name of the format."""

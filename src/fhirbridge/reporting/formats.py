@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import jinja2
@@ -15,8 +13,7 @@ from fhirbridge.fhir.wording import display
 from fhirbridge.reporting.charts import PARTS, chart
 from fhirbridge.reporting.duties import State
 from fhirbridge.reporting.figures import Figures, Report
-from fhirbridge.reporting.sheets import data as as_json
-from fhirbridge.reporting.sheets import plain
+from fhirbridge.reporting.sheets import data, lines
 
 _STATES = {
     State.IN_TIME: "in time",
@@ -79,24 +76,19 @@ def _cells(figures: Figures) -> Markup:
 
 def table(report: Report, calendar: Calendar) -> bytes:
     """CSV: a line for each team and ledger row; for each state the cases behind the figure, with spaces between."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    figures = Figures.__struct_fields__
-    writer.writerow(["team", "row", "clause", *figures, *(f"{state}-cases" for state in State)])
+    heads = ("team", "row", "clause", *Figures.__struct_fields__, *(f"{state}-cases" for state in State))
+    return lines(heads, _lines(report))
+
+
+def _lines(report: Report) -> Iterator[tuple[object, ...]]:
     for team in report.teams:
         for clause in team.clauses:
             cases = (
                 " ".join(dict.fromkeys(duty.patient for duty in clause.duties if duty.state is state))
                 for state in State
             )
-            counts = (getattr(clause.figures, name) for name in figures)
-            writer.writerow([plain(team.name), clause.row, clause.clause, *counts, *map(plain, cases)])
-    return text.getvalue().encode()
-
-
-def data(report: Report, calendar: Calendar) -> bytes:
-    """JSON: the report as it is."""
-    return as_json(report)
+            counts = (getattr(clause.figures, name) for name in Figures.__struct_fields__)
+            yield team.name, clause.row, clause.clause, *counts, *cases
 
 
 FORMATS: dict[str, Callable[[Report, Calendar], bytes]] = {"html": html, "csv": table, "json": data}

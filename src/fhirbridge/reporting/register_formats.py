@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.fhir.terminology import OUTCOMES, SIGNALS
 from fhirbridge.fhir.wording import display
-from fhirbridge.reporting.register import Person, Register
-from fhirbridge.reporting.sheets import Sheet, Table, data, in_days, lines, page
+from fhirbridge.reporting.register import Register
+from fhirbridge.reporting.sheets import Sheet, Table, data, in_days, lines, named, page
 
 
 def html(found: Register, calendar: Calendar) -> bytes:
@@ -26,10 +26,6 @@ def html(found: Register, calendar: Calendar) -> bytes:
     )
 
 
-def _name(person: Person) -> str:
-    return f"{person.epr}: {person.patient}" if person.epr else person.patient
-
-
 def _periods(found: Register, signal: str, since: str, calendar: Calendar) -> Table:
     return Table(
         title=SIGNALS[signal],
@@ -38,7 +34,7 @@ def _periods(found: Register, signal: str, since: str, calendar: Calendar) -> Ta
         heads=("Patient", "Began", "Ended", "Length", "Says so", "Not known"),
         rows=tuple(
             (
-                _name(person),
+                named(person.epr, person.patient),
                 calendar.at_time(period.since),
                 calendar.at_time(period.ended) if period.ended else "goes on",
                 in_days(period.length),
@@ -60,7 +56,7 @@ def _visits(found: Register, since: str, calendar: Calendar) -> Table:
         heads=("Patient", "Visits", "When"),
         rows=tuple(
             (
-                _name(person),
+                named(person.epr, person.patient),
                 str(len(person.visits)),
                 "; ".join(calendar.at_time(visit.at) for visit in person.visits) or "none on record",
             )
@@ -77,7 +73,7 @@ def _reviews(found: Register, calendar: Calendar) -> Table:
         heads=("Patient", "Review", "Clause", "By", "Due since", "Dates missed"),
         rows=tuple(
             (
-                _name(person),
+                named(person.epr, person.patient),
                 each.title,
                 f"{each.clause} ({each.row})",
                 display(each.role),
@@ -98,7 +94,7 @@ def _unknown(found: Register) -> Table:
         heads=("Patient", "Agrees to be named", "Not known"),
         rows=tuple(
             (
-                _name(person),
+                named(person.epr, person.patient),
                 OUTCOMES.get(person.consent, person.consent) if person.consent else "not on record",
                 " ".join(person.unsaid) or "nothing",
             )
@@ -132,10 +128,5 @@ def _lines(found: Register) -> Iterator[tuple[object, ...]]:
             )
 
 
-def json(found: Register, calendar: Calendar) -> bytes:
-    """JSON: the register as it is."""
-    return data(found)
-
-
-REGISTER_FORMATS: dict[str, Callable[[Register, Calendar], bytes]] = {"html": html, "csv": table, "json": json}
+REGISTER_FORMATS: dict[str, Callable[[Register, Calendar], bytes]] = {"html": html, "csv": table, "json": data}
 """How a register can be written down, by the name of the format."""

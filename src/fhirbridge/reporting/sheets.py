@@ -12,6 +12,8 @@ import msgspec
 import orjson
 from msgspec import Struct
 
+from fhirbridge.core.calendar import Calendar
+
 
 class Table(Struct, frozen=True, kw_only=True):
     """A table under its own heading; `empty` is said in its place when it has no rows."""
@@ -46,21 +48,26 @@ def lines(heads: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(heads)
-    writer.writerows([plain(_cell(cell)) for cell in row] for row in rows)
+    writer.writerows([_plain(_cell(cell)) for cell in row] for row in rows)
     return text.getvalue().encode()
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def data(report: Struct) -> bytes:
-    """JSON: the report as it is, lengths of time as ISO 8601 durations."""
+def data(report: Struct, calendar: Calendar) -> bytes:
+    """JSON: the report as it is, in UTC whatever the calendar; lengths of time as ISO 8601 durations."""
     return orjson.dumps(
         msgspec.to_builtins(report, builtin_types=(datetime,)),
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z,
     )
+
+
+def named(epr: str, reference: str) -> str:
+    """What a resource is called in a table: with its EPR, where that is known."""
+    return f"{epr}: {reference}" if epr else reference
 
 
 def in_days(length: timedelta) -> str:
