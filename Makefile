@@ -72,7 +72,7 @@ browser: ## install Chromium, where that takes no more than Debian's package man
 			&& apt-get install -y -qq --no-install-recommends chromium >/dev/null; then exit 0; fi; \
 		echo "There is no Chromium here: the console is not tried in a browser."
 
-test-integration: setup browser $(SANDBOX_STAMP) ## run the tests that start real servers on loopback
+test-integration: setup browser $(SANDBOX_STAMP) ## run the tests that start what is real: servers on loopback, processes, letters as PDF
 	$(BIN)/python -m pytest tests/contract tests/integration -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup ## lint, format, types, direction of imports, cases and their pages, what is generated

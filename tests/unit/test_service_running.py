@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from fhirbridge.service import Bell, Pauses, run_forever
 from fhirbridge.service.pauses import LONGEST, wait
 from tests.clock_double import ClockDouble
@@ -133,9 +135,18 @@ async def test_it_stops_while_it_waits() -> None:
     assert turns.answers == [False]
 
 
-async def test_a_turn_that_fails_does_not_end_it() -> None:
-    turns = Turns(RuntimeError("a fault of ours"), False)
+async def test_a_turn_that_fails_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+
+    def no_wait(failures: int) -> timedelta:
+        waited.append(failures)
+        return timedelta(0)
+
+    monkeypatch.setattr("fhirbridge.service.running.wait", no_wait)
+    fault = RuntimeError("a fault of ours")
+    turns = Turns(fault, fault, True, fault, False)
 
     await turns.run()
 
     assert turns.answers == []
+    assert waited == [1, 2, 1]
