@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from fhirbridge.core.answering import Answering
 from fhirbridge.core.calendar import times
 from fhirbridge.core.deadlines import Deadlines, lapsed
@@ -176,7 +178,7 @@ class Desk:
         if ask.thing is not None and ask.thing.sent is not None:
             ask.standing = Standing.ANSWERED
             return
-        until = ask.step.until.find(scene) if ask.step.until is not None else None
+        until = ask.step.until.find(replace(scene, asked=ask.since)) if ask.step.until is not None else None
         if until is not None and until.holds and ask.act.kind is Kind.FLAG:
             ask.standing = Standing.ENDED
             ask.withdrawal = Withdrawal.NOT_NEEDED

@@ -168,6 +168,8 @@ class Scene(Struct):
     complete: bool = False
     patient_wide: bool = False
     """What is asked for belongs to the patient, whichever case it is seen in."""
+    asked: datetime | None = None
+    """Of a condition that says until when something is asked for: since when it is."""
 
     answered: dict[object, Any] = {}
     """What is asked for again and again in this decision, and was found, by all that was looked at."""

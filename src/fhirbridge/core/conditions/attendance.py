@@ -52,15 +52,16 @@ class Booked(Struct, frozen=True):
     """A new appointment was booked after the miss that started the run."""
 
     def find(self, scene: Scene) -> Finding:
-        """Holds since that booking became known."""
+        """Holds since that booking became known; one that was over when another was asked for does not count."""
         run = scene.run
         if run is None:
             return Finding(False)
         trigger = run.counted_from
+        over = max(trigger, scene.asked or trigger)
         for visit in scene.visits:
             first_known = visit.history.stretches[0].known
             ahead = visit.state is not AppointmentState.MISSED or first_known < visit.at
-            if visit.at > trigger and first_known > trigger and visit.state in TOOK_UP and ahead:
+            if visit.at > over and first_known > trigger and visit.state in TOOK_UP and ahead:
                 at = scene.calendar.at_time(visit.at)
                 return Finding(True, first_known, (Reason(f"A new appointment is booked for {at}.", (visit.source,)),))
         return Finding(False, because=(Reason("No new appointment has been booked."),))
