@@ -5,5 +5,4 @@ from fhirbridge.adapters.auth.certificates import tls_context as tls_context
 from fhirbridge.adapters.auth.certificates import usual_trust as usual_trust
 from fhirbridge.adapters.auth.credentials import BearerToken as BearerToken
 from fhirbridge.adapters.auth.credentials import Credentials as Credentials
-from fhirbridge.adapters.auth.credentials import Exchange as Exchange
 from fhirbridge.adapters.auth.signing import SigningKey as SigningKey

@@ -7,6 +7,5 @@ is refused, so nothing is ever written twice, even by a worker that was thought 
 """
 
 from fhirbridge.adapters.store.existing import existing_store as existing_store
-from fhirbridge.adapters.store.sql_store import LEASE as LEASE
 from fhirbridge.adapters.store.sql_store import SqlStore as SqlStore
 from fhirbridge.adapters.store.sql_store import open_store as open_store

@@ -14,7 +14,6 @@ from fhirbridge.fhir.capability.feeds import ways_of_asking as ways_of_asking
 from fhirbridge.fhir.capability.statement import Capability as Capability
 from fhirbridge.fhir.capability.statement import Offer as Offer
 from fhirbridge.fhir.capability.writes import CARRIERS as CARRIERS
-from fhirbridge.fhir.capability.writes import WRITTEN as WRITTEN
 from fhirbridge.fhir.capability.writes import Once as Once
 from fhirbridge.fhir.capability.writes import Way as Way
 from fhirbridge.fhir.capability.writes import Writing as Writing

@@ -6,6 +6,6 @@ none is named; that a profile of UK Core would be kept too is not checked by any
 """
 
 from fhirbridge.fhir.profiles.capabilities import requirements_of_an_epr, view
-from fhirbridge.fhir.profiles.written import RECIPIENT_ROLE, WRITTEN, structure_definitions
+from fhirbridge.fhir.profiles.written import WRITTEN, structure_definitions
 
-__all__ = ["RECIPIENT_ROLE", "WRITTEN", "requirements_of_an_epr", "structure_definitions", "view"]
+__all__ = ["WRITTEN", "requirements_of_an_epr", "structure_definitions", "view"]

@@ -46,7 +46,6 @@ _WITHDRAWAL = (
 )
 _POINT_STATES = "http://hl7.org/fhir/ValueSet/care-plan-activity-status"
 _SAYS_WHY = "Whatever is taken back should say why"
-RECIPIENT_ROLE = canonical.RECIPIENT_ROLE
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -128,7 +127,7 @@ _COMMUNICATION = Profile(
         *_ORIGIN,
         Line(id="extension", slices=("value", "url")),
         Line(id="extension:recipientRole", short="The role that it is meant for, resolved or not", min=1, max="1"),
-        Line(id="extension:recipientRole.url", min=1, fixed=("Uri", RECIPIENT_ROLE)),
+        Line(id="extension:recipientRole.url", min=1, fixed=("Uri", canonical.RECIPIENT_ROLE)),
         Line(id="extension:recipientRole.value[x]", min=1, types=("code",), bound=f"{_VALUE_SETS}/role"),
         *_IDENTIFIED,
         Line(id="instantiatesCanonical", short="The policy pack and its version", min=1, max="1"),
@@ -218,15 +217,15 @@ def _profile(profile: Profile, version: str) -> Resource:
 
 def _extension(version: str) -> Resource:
     says = "The role that a Communication is meant for, whether or not somebody was found who holds it."
-    head = _head(RECIPIENT_ROLE.rpartition("/")[2], "Role of the recipient", says, version)
+    head = _head(canonical.RECIPIENT_ROLE.rpartition("/")[2], "Role of the recipient", says, version)
     context = {"context": [{"type": "element", "expression": "Communication"}]}
     lines = (
         Line(id="", short="The role that it is meant for", max="1"),
         Line(id="extension", max="0"),
-        Line(id="url", fixed=("Uri", RECIPIENT_ROLE)),
+        Line(id="url", fixed=("Uri", canonical.RECIPIENT_ROLE)),
         Line(id="value[x]", min=1, types=("code",), bound=f"{_VALUE_SETS}/role"),
     )
-    return head | _derived("Extension", "complex-type", RECIPIENT_ROLE, lines, context)
+    return head | _derived("Extension", "complex-type", canonical.RECIPIENT_ROLE, lines, context)
 
 
 def _head(identity: str, title: str, says: str, version: str) -> Resource:
