@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from celery import Celery
 from celery.signals import worker_process_shutdown, worker_ready, worker_shutting_down
 
@@ -23,12 +22,11 @@ from fhirbridge.errors import ConfigurationError
 from fhirbridge.ports import Queue, Subject
 from fhirbridge.service import Service, run_forever
 from fhirbridge.settings import Settings
+from fhirbridge.wiring.counting import counted_together
 from fhirbridge.wiring.service import Runtime, built
 
 REPEAT_AFTER = timedelta(seconds=30)
 """How long the dispatcher leaves a patient to the workers before it names them again."""
-
-_log = structlog.get_logger(__name__)
 
 
 class Bench:
@@ -98,7 +96,11 @@ def worker_app(settings: Settings) -> Celery:
 
 
 def run(settings: Settings) -> None:
-    """Work until told to stop: SIGTERM finishes what is under way, SIGQUIT does not."""
+    """Work until told to stop: SIGTERM finishes what is under way, SIGQUIT does not.
+
+    Raises:
+        ConfigurationError: no broker is configured, or there is no listening on the port for what is counted.
+    """
     app = worker_app(settings)
     stopping = threading.Event()
     dispatching = threading.Thread(target=_dispatch, args=(settings, app, stopping), name="dispatcher", daemon=True)
@@ -112,7 +114,8 @@ def run(settings: Settings) -> None:
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)
     pool: dict[str, Any] = {"pool": "solo"} if not settings.worker_processes else {"pool": "prefork"}
-    app.Worker(concurrency=settings.worker_processes or 1, loglevel=settings.log_level.upper(), **pool).start()
+    with counted_together(settings.host, settings.metrics_port):
+        app.Worker(concurrency=settings.worker_processes or 1, loglevel=settings.log_level.upper(), **pool).start()
     stopping.set()
     if dispatching.is_alive():
         dispatching.join(timeout=10)

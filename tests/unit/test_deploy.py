@@ -39,7 +39,7 @@ def test_the_commands_are_there_and_read_what_is_mounted(name: str) -> None:
 def test_the_page_names_settings_with_their_defaults() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", PAGE, re.MULTILINE)
 
-    assert len(rows) == 8
+    assert len(rows) == 9
     for name, written in rows:
         default = Settings.model_fields[name].default
         assert written == (f"{default:g}" if isinstance(default, float) else str(default)), name

@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     with. `access` says who may look; nobody may by default. Without `letters` nothing goes out as a letter, but as
     its words alone. An EPR is left alone once `opens_after` calls in a row failed. Rows that are settled are kept for
     `keep_settled` seconds; that, alarms and a look at what was written are seen to every `tidy_every`. `public_url`
-    is where EPRs reach it; by default the host and port it listens on.
+    is where EPRs reach it; by default the host and port it listens on. A worker shows what its processes count on
+    `metrics_port` of `host`, unless that is 0.
 
     `post`, `receivers` and `mesh` are the ways to people outside the EPR, `delivery` by when they have to confirm.
     `practices` is a CSV file with the columns nhs_number and ods, for patients whose record names no GP practice.
@@ -73,6 +74,7 @@ class Settings(BaseSettings):
     check_subscriptions: float = Field(default=300.0, gt=0, le=86_400)
     overlap: float = Field(default=600.0, ge=0, le=86_400)
     worker_processes: int = Field(default=2, ge=0)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     limits: Limits = Limits()
     loops: LoopSettings = LoopSettings()
     access: AccessSettings = AccessSettings()
@@ -132,7 +134,8 @@ def read_settings(config: Path | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise ConfigurationError(_said(first["msg"]), place=name) from None
+        written = config is not None and bool(first["loc"]) and first["loc"][0] in values
+        raise ConfigurationError(_said(first["msg"]), place=f"{config}: {name}" if written else name) from None
 
 
 def _said(message: str) -> str:
