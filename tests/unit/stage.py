@@ -11,20 +11,16 @@ import pytest
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.vocabulary import BASE
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Event, Notification
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Receipt, Resource, Subject
 from fhirbridge.service import Service, Site
-from fhirbridge.shipped import folder
-from fhirbridge.wiring.policies import calendar_of
 from tests.clock_double import ClockDouble
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PATIENT = Subject("main", "Patient/p1")
-CALENDAR = calendar_of("Europe/London", "ENG")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
+MAPPING = shipped_mapping()
+PACK = shipped_pack()
 
 
 class Epr(MemoryEpr):

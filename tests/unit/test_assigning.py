@@ -15,21 +15,19 @@ from fhirbridge.core.own import fold
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.timeline import Record
 from fhirbridge.errors import ConfigurationError
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.loading import load_pack, pack_path
 from fhirbridge.ports import Known
 from fhirbridge.service.assigning import Assignment, Editions, no_editions, uncovered
 from fhirbridge.service.settling import Settled, settle
 from fhirbridge.settings import Settings
-from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, collect
-from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of
+from fhirbridge.wiring.policies import Archive, assignments_of
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
 from tests.unit.simulated_record import Resource, answer, appointment, coded, twice_missed
 
 NAME = "rdash-disengagement"
-CALENDAR = calendar_of("Europe/London", "ENG")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-PACK = load_pack(NAME, calendar=CALENDAR)
+MAPPING = shipped_mapping()
+PACK = shipped_pack(NAME)
 LATER = replace(load_pack(NAME, calendar=CALENDAR, overrides={"routine-phone": "3WD"}), version="99.0.0")
 NOW = datetime(2026, 1, 26, 12, tzinfo=UTC)
 AGAIN = datetime(2026, 2, 9, 12, tzinfo=UTC)

@@ -11,13 +11,12 @@ import pytest
 from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.errors import EprRefused, EprUnavailable
-from fhirbridge.fhir.mapping import Mapping as FhirMapping
 from fhirbridge.ports import Resource
 from fhirbridge.service import Site
 from fhirbridge.service.loading import Load
-from fhirbridge.shipped import folder
 from fhirbridge.wiring.loading import MOST_FAILURES, Backfill, Stretch
 from tests.clock_double import ClockDouble
+from tests.shipped import shipped_mapping
 from tests.vendor_epr import VendorEpr, oracle
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -44,7 +43,7 @@ class Desk:
     def __init__(self, epr: MemoryEpr, mapping: str = "uk-core", demands: Any = None) -> None:
         self.epr = epr
         self.store = MemoryStore()
-        self.site = Site(epr=epr, mapping=FhirMapping.load(mapping, [folder("mappings")]), packs=())
+        self.site = Site(epr=epr, mapping=shipped_mapping(mapping), packs=())
         self.demands = demands or {}
         self.paused: list[float] = []
 

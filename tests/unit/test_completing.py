@@ -11,11 +11,10 @@ from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.facts import Task
 from fhirbridge.errors import NotKnown, Overtaken, SenderError
 from fhirbridge.fhir.canonical import ACTION, OBLIGATION
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Placing, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.service.completing import Completion, complete
-from fhirbridge.shipped import folder
+from tests.shipped import shipped_mapping
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -48,7 +47,7 @@ class Bench:
         self.clock = At(NOON)
         self.store = MemoryStore()
         epr = MemoryEpr("epr", self.clock)
-        self.site = Site(epr=epr, mapping=Mapping.load("uk-core", [folder("mappings")]), packs=())
+        self.site = Site(epr=epr, mapping=shipped_mapping(), packs=())
         self.service = Service(self.store, {"epr": self.site}, self.clock)
 
     async def step(self, status: str = "requested") -> str:

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from fhirbridge.core.effects import Written
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Event, Resource
 from fhirbridge.service import Service, Site
-from tests.unit.stage import CALENDAR, MAPPING, PATIENT, START, Stage, appointment
+from tests.shipped import CALENDAR, shipped_pack
+from tests.unit.stage import MAPPING, PATIENT, START, Stage, appointment
 
 NAMES = ("rdash-disengagement", "inactivity-discharge", "discharge-planning", "twelve-point-discharge")
-PACKS = tuple(load_pack(name, calendar=CALENDAR) for name in (*NAMES, "therapy-commitment"))
+PACKS = tuple(shipped_pack(name) for name in (*NAMES, "therapy-commitment"))
 LONG_AGO = START - timedelta(days=200)
 STAY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
 

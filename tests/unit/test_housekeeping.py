@@ -12,17 +12,16 @@ from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.effects import Key, Kind, Written
 from fhirbridge.errors import EprUnavailable
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Delivery, Outgoing, Receipt, Resource, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.service.housekeeping import overdue
-from fhirbridge.shipped import folder
 from tests.clock_double import ClockDouble
 from tests.contract.test_epr import plan, task
+from tests.shipped import shipped_mapping
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ANN = Subject("trust", "Patient/ann")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
+MAPPING = shipped_mapping()
 KEEP = timedelta(days=90)
 
 

@@ -10,7 +10,8 @@ from fhirbridge.core.vocabulary import BASE
 from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Resource
 from fhirbridge.service.migrating import Which, migration
-from tests.unit.stage import CALENDAR, PACK, PATIENT, START, Stage, appointment
+from tests.shipped import CALENDAR
+from tests.unit.stage import PACK, PATIENT, START, Stage, appointment
 
 SURVIVOR = {"resourceType": "Patient", "id": "p2", "active": True, "birthDate": "1980-01-01"}
 OTHERWISE = {"resourceType": "Patient", "id": "p1", "birthDate": "1980-01-01"}

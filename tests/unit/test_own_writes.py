@@ -14,7 +14,8 @@ from fhirbridge.fhir.notification import Event, Notification
 from fhirbridge.ports import Resource
 from fhirbridge.service import Service, Site
 from tests.clock_double import ClockDouble
-from tests.unit.stage import CALENDAR, MAPPING, PACK, PATIENT, START, appointment, episode, signal
+from tests.shipped import CALENDAR
+from tests.unit.stage import MAPPING, PACK, PATIENT, START, appointment, episode, signal
 
 OURS = ("Task", "Communication", "Flag", "CarePlan")
 

@@ -14,19 +14,17 @@ from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.effects import Withdrawn, Written
 from fhirbridge.core.facts import Appointment, AppointmentState, Episode
 from fhirbridge.errors import EprRefused
-from fhirbridge.fhir.mapping import Mapping as FhirMapping
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Event, Known, Resource
 from fhirbridge.service import Service, Site
 from fhirbridge.service.windows import Window
-from fhirbridge.shipped import folder
 from tests.clock_double import ClockDouble
-from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
+from tests.unit.stage import PATIENT, START
 from tests.unit.stage import appointment as at
 from tests.vendor_epr import VendorEpr, epic, oracle
 
 DAY = timedelta(days=1)
-PACK = load_pack("rdash-disengagement", calendar=CALENDAR, risk_when_unrecorded="none")
+PACK = shipped_pack(risk_when_unrecorded="none")
 WINDOW = Window(past=28, future=90, slice=7, near=2)
 CLINIC = {"Appointment": {"location": ["north", "south"]}}
 
@@ -38,7 +36,7 @@ class Stage:
         self.clock = clock
         self.epr = epr
         self.store = MemoryStore()
-        loaded = FhirMapping.load(mapping, [folder("mappings")])
+        loaded = shipped_mapping(mapping)
         self.site = Site(epr=epr, mapping=loaded, packs=(PACK,), calendar=CALENDAR)
         self.service = Service(self.store, {"main": self.site}, clock)
 

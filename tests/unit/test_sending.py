@@ -14,16 +14,16 @@ from fhirbridge.core.vocabulary import BASE
 from fhirbridge.errors import ChannelRefused, ChannelUnavailable
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.directory_file import read_directory
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Resource
 from fhirbridge.service import Service
 from fhirbridge.service.addressing import Addressing, Way
 from fhirbridge.service.sending import CLAIM
 from tests.channel_double import ChannelDouble
-from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.shipped import shipped_pack
+from tests.unit.stage import PATIENT, START
 from tests.unit.stage import Stage as ServiceStage
 
-PACK = load_pack("discharge-planning", calendar=CALENDAR)
+PACK = shipped_pack("discharge-planning")
 GP = "https://gp.example/fhir"
 DIRECTORY = read_directory(
     {

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.fhir.canonical import OBLIGATION
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, Written, account, collect, final, play
 from fhirbridge.simulation.reading import Deleted
+from tests.shipped import shipped_mapping
 from tests.unit.simulated_record import Resource, answer, corrected, stored, twice_missed
 
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
+MAPPING = shipped_mapping()
 CALENDAR = Calendar()
 PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
 BY = DryRun(packs=(PACK,), calendar=CALENDAR)

@@ -13,19 +13,18 @@ from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.gaps import Cause
 from fhirbridge.errors import EprRefused, EprUnavailable, StoreUnavailable
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.ports import Resource
 from fhirbridge.service import Service, Site
 from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.shipped import folder
 from fhirbridge.wiring.service import Runtime
 from fhirbridge.wiring.watching import Watcher, watch, watchers
 from tests.clock_double import ClockDouble
+from tests.shipped import shipped_mapping
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
+MAPPING = shipped_mapping()
 
 
 class House:

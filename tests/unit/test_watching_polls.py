@@ -11,22 +11,20 @@ from fhirbridge.adapters.memory_epr import MemoryEpr
 from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.core.effects import Written
 from fhirbridge.core.gaps import Cause
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Event, Resource
 from fhirbridge.service import Service, Site
 from fhirbridge.settings import EprSettings, PollingSettings, Settings
-from fhirbridge.shipped import folder
 from fhirbridge.wiring.service import Runtime
 from fhirbridge.wiring.watching import Watcher, watchers
 from tests.clock_double import ClockDouble
-from tests.unit.stage import CALENDAR, PATIENT, START
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
+from tests.unit.stage import PATIENT, START
 from tests.unit.stage import appointment as at
 from tests.vendor_epr import VendorEpr, epic, oracle
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-PACK = load_pack("rdash-disengagement", calendar=CALENDAR, risk_when_unrecorded="none")
+PACK = shipped_pack(risk_when_unrecorded="none")
 
 
 class House:
@@ -36,7 +34,7 @@ class House:
         self.clock = ClockDouble(START)
         self.epr: MemoryEpr = make(self.clock)
         self.store = MemoryStore()
-        loaded = Mapping.load(mapping, [folder("mappings")])
+        loaded = shipped_mapping(mapping)
         site = Site(epr=self.epr, mapping=loaded, packs=(PACK,), calendar=CALENDAR)
         one = EprSettings(base_url=HttpUrl("http://epr.test/fhir"), polling=PollingSettings(**polling))
         self.service = Service(self.store, {"main": site}, self.clock)

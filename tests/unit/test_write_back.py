@@ -19,17 +19,16 @@ from fhirbridge.errors import EprRefused, EprUnavailable
 from fhirbridge.fhir.canonical import OBLIGATION
 from fhirbridge.fhir.capability import Way
 from fhirbridge.fhir.linking import write_code
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.render import Outgoing, Rendering, render
 from fhirbridge.ports import Listed, Receipt, Resource, Subject, Wanted
 from fhirbridge.service import Service, Site
 from fhirbridge.service.completing import Completion, complete
-from fhirbridge.shipped import folder
 from tests.clock_double import ClockDouble
+from tests.shipped import shipped_mapping
 from tests.unit.fhir import writes
 
 ANN = Subject("trust", "Patient/p1")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
+MAPPING = shipped_mapping()
 STATEMENTS = Path(__file__).parent / "fhir" / "capabilities"
 CREATED = (writes.CARE_PLAN, writes.TASK, writes.FLAG, writes.LETTER)
 

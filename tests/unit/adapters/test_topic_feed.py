@@ -17,14 +17,13 @@ from fhirbridge.core.gaps import Cause
 from fhirbridge.errors import EprError, EprRefused
 from fhirbridge.fhir import notification
 from fhirbridge.fhir.capability import topic
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Notification
 from fhirbridge.fhir.topics import FOLLOWED, topics
 from fhirbridge.ports import Event, Resource, Standing
 from fhirbridge.service import Site
 from fhirbridge.service.intake import ingest
-from fhirbridge.shipped import folder
 from tests.clock_double import ClockDouble
+from tests.shipped import shipped_mapping
 from tests.unit.fhir.conformance import faults_of_definition
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -254,7 +253,7 @@ async def test_a_notification_that_names_nothing_is_looked_for_among_what_its_to
     about = {"code": {"text": "x"}, "subject": {"reference": "Patient/p"}}
     flag = {"resourceType": "Flag", "id": "f1", "status": "active", **about}
     await stage.epr.update(flag)
-    site = Site(epr=stage.epr, mapping=Mapping.load("uk-core", [folder("mappings")]), packs=())
+    site = Site(epr=stage.epr, mapping=shipped_mapping(), packs=())
     told = Notification(kind="event-notification", topic=topic("Flag"), look_again=True)
     assert await ingest(stage.store, site, told, ClockDouble(START)) == 1
     (arrival,) = await stage.store.waiting(9)

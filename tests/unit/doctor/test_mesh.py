@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from fhirbridge.adapters.system_clock import SystemClock
 from fhirbridge.doctor import Level
 from fhirbridge.doctor.mesh import of_certificates, of_mesh
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.settings import EprSettings, Settings, read_settings
-from fhirbridge.wiring.eprs import SystemClock
 from fhirbridge.wiring.mesh import mesh_of
 from tests.loopback import free_port
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from fhirbridge.letters import Letterhead, Matter, Stationery
 from fhirbridge.letters.templates import load_templates
-from fhirbridge.wiring.policies import calendar_of
+from tests.shipped import CALENDAR
 
 AT = datetime(2026, 3, 28, 10, 5, tzinfo=UTC)
-CALENDAR = calendar_of("Europe/London", "ENG")
 LOGO = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 32"><rect width="80" height="32" fill="#005eb8"/></svg>'
 )

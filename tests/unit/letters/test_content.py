@@ -7,7 +7,8 @@ import hashlib
 from typing import Any
 
 from fhirbridge.letters import Section, enclosed, write
-from tests.unit.letters.desk import CALENDAR, STATIONERY, matter
+from tests.shipped import CALENDAR
+from tests.unit.letters.desk import STATIONERY, matter
 
 COMMUNICATION: dict[str, Any] = {
     "resourceType": "Communication",

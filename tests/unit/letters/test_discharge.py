@@ -8,7 +8,8 @@ from typing import Any
 from fhirbridge.core.facts import AnyFact, Appointment, AppointmentState, Episode, Referral, Signal, Source
 from fhirbridge.core.timeline import Record
 from fhirbridge.letters.discharge import HEADINGS, Ending, summary
-from tests.unit.letters.desk import CALENDAR, HEAD, PATIENT
+from tests.shipped import CALENDAR
+from tests.unit.letters.desk import HEAD, PATIENT
 
 
 def at(day: int, month: int = 3) -> datetime:

@@ -12,10 +12,11 @@ from fhirbridge.core.effects import Kind
 from fhirbridge.errors import ConfigurationError
 from fhirbridge.letters.audiences import ROLES, Audience, audience_of
 from fhirbridge.letters.templates import flaws_of, load_templates
-from fhirbridge.packs.loading import load_pack, shipped_packs
-from tests.unit.letters.desk import CALENDAR, STATIONERY
+from fhirbridge.packs.loading import shipped_packs
+from tests.shipped import shipped_pack
+from tests.unit.letters.desk import STATIONERY
 
-PACKS = [load_pack(name, calendar=CALENDAR) for name in shipped_packs()]
+PACKS = [shipped_pack(name) for name in shipped_packs()]
 COMMUNICATIONS = sorted(
     {
         (act.action, act.role, act.says)

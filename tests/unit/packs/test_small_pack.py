@@ -7,10 +7,9 @@ from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.decide import decide
 from fhirbridge.core.own import NOTHING
 from fhirbridge.core.timeline import Record
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.packs.lint import lint
 from fhirbridge.packs.loading import load_pack
-from fhirbridge.shipped import folder
+from tests.shipped import shipped_mapping
 
 SMALL = """\
 pack: school-counselling
@@ -65,7 +64,7 @@ def test_forty_lines_are_a_policy(tmp_path: Path) -> None:
     file.write_text(SMALL, encoding="utf-8")
     assert lint(file) == []
     pack = load_pack(str(file), calendar=Calendar())
-    mapping = Mapping.load("uk-core", [folder("mappings")])
+    mapping = shipped_mapping()
     facts = [fact for name, day in (("a1", 2), ("a2", 9)) if (fact := mapping.fact(appointment(name, day)))]
     decision = decide(pack, Record.of(facts), NOTHING, datetime(2026, 3, 9, 12, tzinfo=UTC))
     (task,) = decision.obligations

@@ -11,16 +11,12 @@ import orjson
 from typer.testing import CliRunner
 
 from fhirbridge.cli import app
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.packs.loading import load_pack
-from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, Patient, Yield, collect, final_lines, play, spread
-from fhirbridge.wiring.policies import calendar_of
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
 from tests.unit.simulated_record import twice_missed
 
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-CALENDAR = calendar_of("Europe/London", "ENG")
-BY = DryRun(packs=(load_pack("rdash-disengagement", calendar=CALENDAR),), calendar=CALENDAR)
+MAPPING = shipped_mapping()
+BY = DryRun(packs=(shipped_pack(),), calendar=CALENDAR)
 UNTIL = datetime(2026, 2, 2, tzinfo=UTC)
 
 

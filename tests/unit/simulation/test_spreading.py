@@ -14,16 +14,12 @@ from hypothesis import strategies as st
 
 from bench import caseload
 from fhirbridge.errors import SenderError
-from fhirbridge.fhir.mapping import Mapping
-from fhirbridge.packs.loading import load_pack
-from fhirbridge.shipped import folder
 from fhirbridge.simulation import DryRun, Line, Patient, Yield, collect, final, final_lines, play, read, spread
 from fhirbridge.simulation.reading import pieces, read_piece
-from fhirbridge.wiring.policies import calendar_of
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
 
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-CALENDAR = calendar_of("Europe/London", "ENG")
-BY = DryRun(packs=(load_pack("rdash-disengagement", calendar=CALENDAR),), calendar=CALENDAR)
+MAPPING = shipped_mapping()
+BY = DryRun(packs=(shipped_pack(),), calendar=CALENDAR)
 UNTIL = datetime(2025, 3, 20, tzinfo=UTC)
 
 

@@ -16,17 +16,14 @@ from fhirbridge.adapters.memory_store import MemoryStore
 from fhirbridge.errors import StoreUnavailable
 from fhirbridge.fhir.canonical import ACTION, NHS_NUMBER, OBLIGATION, SIGNAL
 from fhirbridge.fhir.capability import Way
-from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Event, Notification
-from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Placing, Resource, Subject
 from fhirbridge.service import Service, Site
 from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.shipped import folder
 from fhirbridge.web import application
-from fhirbridge.wiring.policies import calendar_of
 from fhirbridge.wiring.service import Runtime
 from tests.clock_double import ClockDouble
+from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ANN = Subject("main", "Patient/ann")
@@ -35,9 +32,8 @@ ANN_ELSEWHERE = Subject("other", "Patient/ann")
 TOKEN = "a-token-of-many-random-bits"
 NARROW = "a-token-for-one-epr-alone"
 PASSWORD = "correct horse"
-CALENDAR = calendar_of("Europe/London", "ENG")
-MAPPING = Mapping.load("uk-core", [folder("mappings")])
-PACK = load_pack("rdash-disengagement", calendar=CALENDAR)
+MAPPING = shipped_mapping()
+PACK = shipped_pack()
 
 
 class BrokenAudit(MemoryAudit):
