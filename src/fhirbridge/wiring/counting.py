@@ -34,7 +34,7 @@ def counted_together(host: str, port: int) -> Iterator[None]:
         return
     with TemporaryDirectory(prefix="fhirbridge-counts-") as folder:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=folder)
+        MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # published without types
         try:
             server, thread = start_http_server(port, addr=host, registry=registry)
         except OSError as error:
@@ -54,7 +54,7 @@ def _counting_into(folder: str) -> Iterator[None]:
     before = values.ValueClass
     os.environ[_FOLDER] = folder
     # The library chooses when it is imported. A counter with labels asks for this class when it is first counted.
-    values.ValueClass = values.get_value_class()
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
