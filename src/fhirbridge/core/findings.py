@@ -67,4 +67,4 @@ def negated(finding: Finding) -> Finding:
 def _reasons(findings: Sequence[Finding]) -> tuple[Reason, ...]:
     if len(findings) == 1:
         return findings[0].because
-    return tuple(dict.fromkeys(reason for finding in findings for reason in finding.because))
+    return tuple(dict.fromkeys([reason for finding in findings for reason in finding.because]))

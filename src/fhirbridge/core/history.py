@@ -41,7 +41,7 @@ class History(Struct, Generic[F], frozen=True):
 
     def taken_back(self, meaning: object) -> int:
         """How often this meaning was asserted and later replaced by another."""
-        return sum(1 for stretch in self.stretches[:-1] if stretch.meaning == meaning)
+        return sum([1 for stretch in self.stretches[:-1] if stretch.meaning == meaning])
 
     @classmethod
     def of(cls, versions: Sequence[F]) -> History[F]:

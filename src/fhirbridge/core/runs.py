@@ -144,10 +144,10 @@ class Runs:
 
     def _run(self, pathway: Pathway, scene: Scene, finding: Finding) -> Run:
         scope = scene.scope
-        cited = tuple(dict.fromkeys(source for reason in finding.because for source in reason.sources))
-        misses = tuple(miss for miss in scope.streak if miss.visit.source in cited)
+        cited = dict.fromkeys([source for reason in finding.because for source in reason.sources])
+        misses = [miss for miss in scope.streak if miss.visit.source in cited]
         since = max(finding.since, scope.start)
-        generation = sum(m.visit.history.taken_back(AppointmentState.MISSED) for m in misses)
+        generation = sum([m.visit.history.taken_back(AppointmentState.MISSED) for m in misses])
         name = pathway.group or pathway.id
         return Run(
             identity=of_run(self.record.patient, scene.course.case.id, self.pack.name, name, scope.name, generation),
@@ -155,9 +155,9 @@ class Runs:
             case=scene.course.case.id,
             scope=scope,
             since=since,
-            counted_from=max((m.clock for m in misses), default=since),
+            counted_from=max([m.clock for m in misses], default=since),
             because=finding.because,
-            triggers=_triggers(scope, tuple(m.visit.source for m in misses), cited),
+            triggers=_triggers(scope, tuple([m.visit.source for m in misses]), cited),
             generation=generation,
             steps={},
         )
