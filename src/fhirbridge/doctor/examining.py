@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from fhirbridge.adapters.system_clock import SystemClock
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
 from fhirbridge.doctor.asking import let_in, reach
@@ -18,7 +19,7 @@ from fhirbridge.errors import NotKnown
 from fhirbridge.fhir.capability import Capability, Feed, feeds_for, writes_for
 from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.settings import EprSettings, Settings
-from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
+from fhirbridge.wiring.eprs import epr_of, mapping_of
 from fhirbridge.wiring.mesh import mesh_of
 from fhirbridge.wiring.policies import assignments_of, calendar_of, directory_of, pack_of
 

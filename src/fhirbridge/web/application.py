@@ -7,12 +7,12 @@ from starlette.exceptions import HTTPException
 
 from fhirbridge import __version__
 from fhirbridge.access import Gate
+from fhirbridge.adapters.system_clock import SystemClock
 from fhirbridge.errors import FhirbridgeError
 from fhirbridge.ports import Clock
 from fhirbridge.web import console, fhir_view, health, notify, outcomes, process_message
 from fhirbridge.web.console.doors import Doors
 from fhirbridge.web.witness import Witness
-from fhirbridge.wiring.eprs import SystemClock
 from fhirbridge.wiring.service import Runtime
 
 

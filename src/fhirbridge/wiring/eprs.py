@@ -7,25 +7,17 @@ the setting, and nothing of what they hold is ever said.
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import HttpUrl
 
 from fhirbridge.adapters.auth import AssertedToken, BearerToken, Credentials, SigningKey, tls_context
 from fhirbridge.adapters.epr import FhirEpr, Throttle
+from fhirbridge.adapters.system_clock import SystemClock
 from fhirbridge.errors import ConfigurationError, NotKnown
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.settings import BearerAuth, CertificateAuth, EprSettings, NhsJwtAuth, SmartAuth
 from fhirbridge.shipped import folder
-
-
-class SystemClock:
-    """The time of the machine, UTC."""
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return datetime.now(UTC)
 
 
 def epr_of(name: str, one: EprSettings) -> FhirEpr:

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from fhirbridge.adapters.feeds.hearing import Ear
 from fhirbridge.adapters.store import open_store
+from fhirbridge.adapters.system_clock import SystemClock
 from fhirbridge.channels import Practices
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
@@ -24,7 +25,7 @@ from fhirbridge.service.assigning import Assignment
 from fhirbridge.service.loops import Bounds
 from fhirbridge.settings import EprSettings, Settings
 from fhirbridge.wiring.channels import addressing_of, channels_of, practices_of
-from fhirbridge.wiring.eprs import SystemClock, epr_of, mapping_of
+from fhirbridge.wiring.eprs import epr_of, mapping_of
 from fhirbridge.wiring.letters import stationery_of
 from fhirbridge.wiring.policies import Archive, assignments_of, calendar_of, directory_of, pack_of
 
