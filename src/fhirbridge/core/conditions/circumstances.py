@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 
 from msgspec import Struct
 
 from fhirbridge.core.attribution import happened_at
 from fhirbridge.core.decision import Reason
+from fhirbridge.core.facts import Referral
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.scene import Scene
@@ -99,7 +101,7 @@ class ReferralIs(Struct, frozen=True):
     priorities: frozenset[str]
 
     def find(self, scene: Scene) -> Finding:
-        """Stands for as long as the referral does."""
+        """Holds since a referral was given such a priority or always if it began with it, and as long as it stands."""
         named = [scene.record.referrals.get(reference) for reference in scene.course.case.referrals]
         referrals = [r for r in named if r is not None and r.status not in ("revoked", "entered-in-error")]
         matching = [r for r in referrals if r.priority in self.priorities]
@@ -107,7 +109,17 @@ class ReferralIs(Struct, frozen=True):
             says = "No referral is on record, so it counts as routine."
             return Finding("routine" in self.priorities, because=(Reason(says),))
         because = tuple(Reason(f"The referral's priority is {r.priority}.", (r.source,)) for r in matching or referrals)
-        return Finding(bool(matching), because=because)
+        since = min((self._since(scene, r) for r in matching), default=BEGINNING)
+        return Finding(bool(matching), since, because)
+
+    def _since(self, scene: Scene, referral: Referral) -> datetime:
+        """When the last change of its priority to one of these became known."""
+        since = BEGINNING
+        history = scene.record.sources[referral.source.reference]
+        for before, after in pairwise(history.versions):
+            if isinstance(before, Referral) and before.priority not in self.priorities:
+                since = after.known
+        return since
 
 
 class PlanOnRecord(Struct, frozen=True):
