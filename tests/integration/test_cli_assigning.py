@@ -106,6 +106,8 @@ def test_lint_finds_nothing_where_each_case_has_one_pack(tmp_path: Path) -> None
         ),
         (f"services: [{{name: a, packs: [{NAME}]}}, {{name: b, packs: [{NAME}]}}]", "services.b: A stands before it"),
         ("packs: [nonesuch]", "packs: This is refused: there is no pack 'nonesuch'"),
+        ("overrides: {nonesuch: {x: 1}}", "overrides.nonesuch: This is refused: there is no pack 'nonesuch'"),
+        ("overrides: {therapy-commitment: {rate: 1}}", "overrides.therapy-commitment: This is refused"),
     ],
 )
 def test_lint_names_the_place_of_what_is_wrong(services: str, says: str, tmp_path: Path) -> None:

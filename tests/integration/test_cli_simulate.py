@@ -71,6 +71,27 @@ def test_settings_of_the_service_count(record: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        (
+            "overrides: {rdash-disengagement: {routine-phone: 99WD}}",
+            "overrides.rdash-disengagement: rdash-disengagement: ",
+        ),
+        ("overrides: {nonesuch: {x: 1}}", "overrides.nonesuch: there is no pack 'nonesuch'"),
+        ("pack: [nonesuch]", "pack: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(settings: str, cause: str, record: Path, tmp_path: Path) -> None:
+    file = tmp_path / "fhirbridge.yaml"
+    file.write_text(settings)
+
+    done = invoke("simulate", record, *PACK, *UNTIL, "--config", file)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{file}: {cause}" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "cause"),
     [
         ((*PACK, "--until", "2026-02-02"), "--until: '2026-02-02' is not an instant; write date, time and offset"),

@@ -50,9 +50,10 @@ def test_authentication_can_come_from_the_environment(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_wrong_way_to_authenticate_is_named(epr: dict[str, Any], place: str, why: str, tmp_path: Path) -> None:
+    file = written(tmp_path, trust={"base_url": BASE, **epr})
     with pytest.raises(ConfigurationError, match=why) as raised:
-        read_settings(written(tmp_path, trust={"base_url": BASE, **epr}))
-    assert raised.value.place.startswith(place)
+        read_settings(file)
+    assert raised.value.place.startswith(f"{file}: {place}")
     assert "secret" not in str(raised.value)
 
 

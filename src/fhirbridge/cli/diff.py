@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from fhirbridge.cli.options import AsJson, SettingsFile, instant
+from fhirbridge.cli.options import AsJson, SettingsFile, instant, of_settings
 from fhirbridge.cli.output import lines, progress, put, put_json, say
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.core.policy import Pack
@@ -43,7 +43,8 @@ def diff(
     calendar = calendar_of(settings.zone, settings.holidays)
     read_with = Mapping.load(mapping, [folder("mappings")])
     directory = directory_of(read_with)
-    packs = [pack_of(name, settings, calendar) for name in (old, new)]
+    with of_settings(config):
+        packs = [pack_of(name, settings, calendar) for name in (old, new)]
     before, after = (DryRun(packs=(pack,), calendar=calendar, directory=directory) for pack in packs)
     end = instant(until) if until else None
     with spread(inputs, read_with, end, partial(_compared, before, after), watch=progress) as (counts, found):

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fhirbridge.errors import SenderError
+from fhirbridge.errors import ConfigurationError, SenderError
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 SettingsFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the service (TOML or YAML).")]
 Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write there instead of standard output.")]
+
+
+@contextmanager
+def of_settings(config: Path | None) -> Iterator[None]:
+    """Name the file of settings in what is refused because of what it gives to a pack or a service."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if config is None or not error.place.startswith(("overrides.", "services.")):
+            raise
+        raise ConfigurationError(error.message, place=f"{config}: {error.place}") from error
 
 
 def instant(text: str) -> datetime:

@@ -46,9 +46,10 @@ def _assigned(config: Path) -> list[Flaw]:
     try:
         found = lint_assignments(read_settings(config))
     except ConfigurationError as error:
+        named = error.place.startswith(str(config))
         return [
             Flaw(
-                f"{config}: {error.place}",
+                error.place if named else f"{config}: {error.place}",
                 "",
                 f"this is refused: {error.message}",
                 "Nothing can be decided until it is put right.",

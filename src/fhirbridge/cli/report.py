@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fhirbridge.cli.gathering import Origin
-from fhirbridge.cli.options import Out, SettingsFile, day, instant
+from fhirbridge.cli.options import Out, SettingsFile, day, instant, of_settings
 from fhirbridge.cli.output import put, say
 from fhirbridge.core.policy import Pack
 from fhirbridge.errors import SenderError
@@ -97,8 +97,10 @@ def report(  # noqa: PLR0913, PLR0917  # each is an option of the command
     """
     make = _asked(kind, limit, in_quarter, first, last)
     settings = read_settings(config)
+    with of_settings(config):
+        policy = pack_of(pack or _PACKS[kind], settings, calendar_of(settings.zone, settings.holidays))
     origin = Origin(
-        pack=pack_of(pack or _PACKS[kind], settings, calendar_of(settings.zone, settings.holidays)),
+        pack=policy,
         url=settings.database_url,
         inputs=tuple(inputs or ()),
         mapping=mapping,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fhirbridge.cli.options import Out, SettingsFile, instant
+from fhirbridge.cli.options import Out, SettingsFile, instant, of_settings
 from fhirbridge.cli.output import lines, progress, put, say
 from fhirbridge.core.accounts import CaseAccount
 from fhirbridge.core.calendar import Calendar
@@ -54,7 +54,8 @@ def simulate(
     settings = read_settings(config)
     calendar = calendar_of(settings.zone, settings.holidays)
     read_with = Mapping.load(mapping, [folder("mappings")])
-    by = _dry_run(pack, settings, calendar, directory_of(read_with))
+    with of_settings(config):
+        by = _dry_run(pack, settings, calendar, directory_of(read_with))
     work = partial(_accounted if explain else _written, by)
     with spread(inputs, read_with, end, work, watch=progress) as (counts, found):
         first = next(found, b"Nothing would have been written.\n" if explain else b"")

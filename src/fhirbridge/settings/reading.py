@@ -126,7 +126,7 @@ def read_settings(config: Path | None = None) -> Settings:
     """The settings from the environment and, if given, a file (`.toml`, `.yaml`, `.yml`).
 
     Raises:
-        ConfigurationError: names the setting or the file.
+        ConfigurationError: names the setting, and the file where it is the file's.
     """
     values = _from_file(config) if config else {}
     try:

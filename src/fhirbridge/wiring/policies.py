@@ -17,7 +17,7 @@ from fhirbridge.errors import ConfigurationError
 from fhirbridge.fhir.directory import Directory
 from fhirbridge.fhir.directory_file import load_directory
 from fhirbridge.fhir.mapping import Mapping as FhirMapping
-from fhirbridge.packs.loading import load_edition, load_pack, read_pack
+from fhirbridge.packs.loading import load_edition, load_pack, pack_path, read_pack
 from fhirbridge.service.assigning import Assignment, missing_edition
 from fhirbridge.settings import ServiceSettings, Settings
 from fhirbridge.shipped import folder
@@ -42,14 +42,33 @@ def calendar_of(zone: str, region: str) -> Calendar:
 
 
 def pack_of(name: str, settings: Settings, calendar: Calendar) -> Pack:
-    """The pack of that name or path, with the settings of this service."""
-    pack = load_pack(
-        name,
-        overrides=settings.overrides.get(name, {}),
-        calendar=calendar,
-        risk_when_unrecorded=settings.risk_when_unrecorded,
-    )
+    """The pack of that name or path, with the settings of this service.
+
+    Raises:
+        ConfigurationError: there is no such pack, its file is wrong, or the settings give one of its own that is.
+    """
+    risk = settings.risk_when_unrecorded
+    pack = load_pack(name, calendar=calendar, risk_when_unrecorded=risk)
+    if overrides := settings.overrides.get(name):
+        try:
+            pack = load_pack(name, overrides=overrides, calendar=calendar, risk_when_unrecorded=risk)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.message, place=f"overrides.{name}") from error
     return replace(pack, follow_from=settings.follow_from)
+
+
+def check_overridden(settings: Settings, calendar: Calendar) -> None:
+    """Refuse what is wrong with the settings of packs, also of those that nobody is assigned yet.
+
+    Raises:
+        ConfigurationError: names the pack, and what is wrong with its settings.
+    """
+    for name in settings.overrides:
+        try:
+            pack_path(name)
+        except ConfigurationError as error:
+            raise ConfigurationError(error.message, place=f"overrides.{name}") from error
+        pack_of(name, settings, calendar)
 
 
 def assignments_of(settings: Settings, calendar: Calendar, *, only: str | None = None) -> tuple[Assignment, ...]:
@@ -60,6 +79,7 @@ def assignments_of(settings: Settings, calendar: Calendar, *, only: str | None =
     Raises:
         ConfigurationError: a service names a pack or a setting that does not exist; its place names the service.
     """
+    check_overridden(settings, calendar)
     compiled: dict[str, Pack] = {}
     return tuple(
         Assignment(
