@@ -172,11 +172,7 @@ class _Compiler:
             raise self.conditions.wrong(f"{action}: a task needs 'due', nothing else has one")
         if due is not None:
             self.conditions.span(due)
-        if written.out_of_hours and not {"opens", "closes"} <= set(self.conditions.settings):
-            raise self.conditions.wrong(
-                f"{action}: 'out-of-hours' needs the settings 'opens' and 'closes', the hours the service is staffed; "
-                "add both"
-            )
+        self._check_hours(written)
         self._check_text(written.says)
         for role in roles or ("",):
             yield policy.Act(
@@ -194,6 +190,12 @@ class _Compiler:
                 points=tuple(written.points.items()),
                 answered_by_message=written.answered_by == "message",
                 ends=written.ends,
+            )
+
+    def _check_hours(self, written: authoring.Act) -> None:
+        if written.out_of_hours and not {"opens", "closes"} <= set(self.conditions.settings):
+            raise self.conditions.wrong(
+                "'out-of-hours' needs the settings 'opens' and 'closes', the hours the service is staffed; add both"
             )
 
     def _check_text(self, text: str) -> None:

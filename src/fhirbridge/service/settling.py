@@ -29,7 +29,7 @@ from fhirbridge.fhir.directory import record_holders
 from fhirbridge.fhir.render import Rendering, render
 from fhirbridge.ports import Known, Outgoing
 from fhirbridge.service.addressing import addressed
-from fhirbridge.service.assigning import parts, uncovered
+from fhirbridge.service.assigning import Part, parts, uncovered
 from fhirbridge.service.loops import Bounds, Brake, held_until
 from fhirbridge.service.site import Policies
 
@@ -112,42 +112,92 @@ def settle_on(  # noqa: PLR0913  # each is something else that a decision is mad
     Raises:
         ConfigurationError, Defect: as for `settle`.
     """
-    effects: list[AnyEffect] = []
-    outgoing: list[Outgoing] = []
-    created: list[Obligation] = []
-    decisions = []
+    settling = _Settling(site, record, own, now, moved, migrating, gaps, bounds)
     for part in parts(site, record, own):
-        pack = part.pack
-        memory = memories.setdefault(part.name, Memory()) if memories is not None else None
+        settling.settle(part, memories.setdefault(part.name, Memory()) if memories is not None else None)
+    return settling.settled()
+
+
+class _Settling:
+    """One look at a patient: what it comes to, part after part of what the policies of the site make of them."""
+
+    def __init__(
+        self,
+        site: Policies,
+        record: Record,
+        own: Own,
+        now: datetime,
+        moved: Mapping[str, str],
+        migrating: frozenset[str],
+        gaps: tuple[Gap, ...],
+        bounds: Bounds | None,
+    ) -> None:
+        self._site = site
+        self._record = record
+        self._own = own
+        self._now = now
+        self._moved = moved
+        self._migrating = migrating
+        self._gaps = gaps
+        self._bounds = bounds
+        self._effects: list[AnyEffect] = []
+        self._outgoing: list[Outgoing] = []
+        self._created: list[Obligation] = []
+        self._decisions: list[Decision] = []
+
+    def settle(self, part: Part, memory: Memory | None) -> None:
+        """Decide on this part and do what is decided, until nothing is left to do."""
         for _ in range(MOST_ROUNDS):
-            mine = part.under(own, record)
-            decision = decide(pack, record, mine, now, cases=part.cases, starts=part.starts, gaps=gaps, memory=memory)
-            if owed := tuple(tidings(pack, record, own)):
-                decision = replace(decision, obligations=(*decision.obligations, *owed))
-            writes = tuple(_superseding(write, migrating) for write in reconcile(decision, mine, record))
-            writes, held = Brake(bounds, own, now).sort(writes) if bounds is not None and writes else (writes, ())
-            setting = _Setting(site, (pack,), record, own, moved, now)
-            done = effects_of(decision, writes, now, setting.address)
-            new = (*(effect for effect in done if not _noted(effect, own)), *setting.address_again(mine), *held)
-            if not writes and not new:
-                break
-            own = fold(new, onto=own)
-            effects += new
-            setting = replace(setting, own=own)
-            outgoing += (render(write, _rendering(setting, write)) for write in writes)
-            created += (write.obligation for write in writes if isinstance(write, Create))
-        else:
-            raise Defect(f"{pack.name}: the decision still asks for writes after {MOST_ROUNDS} rounds; report it")
-        decisions.append(decision)
-    return Settled(
-        effects=tuple(effects),
-        outgoing=tuple(outgoing),
-        created=tuple(created),
-        decisions=tuple(decisions),
-        uncovered=uncovered(site, record),
-        own=own,
-        resumes=held_until(own, now) if bounds is not None else None,
-    )
+            mine = part.under(self._own, self._record)
+            decision = self._decide(part, mine, memory)
+            if not self._do(part, mine, decision):
+                self._decisions.append(decision)
+                return
+        raise Defect(f"{part.pack.name}: the decision still asks for writes after {MOST_ROUNDS} rounds; report it")
+
+    def _decide(self, part: Part, mine: Own, memory: Memory | None) -> Decision:
+        decision = decide(
+            part.pack,
+            self._record,
+            mine,
+            self._now,
+            cases=part.cases,
+            starts=part.starts,
+            gaps=self._gaps,
+            memory=memory,
+        )
+        owed = tuple(tidings(part.pack, self._record, self._own))
+        return replace(decision, obligations=(*decision.obligations, *owed)) if owed else decision
+
+    def _do(self, part: Part, mine: Own, decision: Decision) -> bool:
+        """Do what was decided, as far as nothing holds it back; whether there was anything to do."""
+        now = self._now
+        writes = tuple(_superseding(write, self._migrating) for write in reconcile(decision, mine, self._record))
+        brake = Brake(self._bounds, self._own, now) if self._bounds is not None and writes else None
+        writes, held = brake.sort(writes) if brake is not None else (writes, ())
+        setting = _Setting(self._site, (part.pack,), self._record, self._own, self._moved, now)
+        done = effects_of(decision, writes, now, setting.address)
+        new = (*(each for each in done if not _noted(each, self._own)), *setting.address_again(mine), *held)
+        if not writes and not new:
+            return False
+        self._own = fold(new, onto=self._own)
+        self._effects += new
+        setting = replace(setting, own=self._own)
+        self._outgoing += (render(write, _rendering(setting, write)) for write in writes)
+        self._created += (write.obligation for write in writes if isinstance(write, Create))
+        return True
+
+    def settled(self) -> Settled:
+        """What all that came to."""
+        return Settled(
+            effects=tuple(self._effects),
+            outgoing=tuple(self._outgoing),
+            created=tuple(self._created),
+            decisions=tuple(self._decisions),
+            uncovered=uncovered(self._site, self._record),
+            own=self._own,
+            resumes=held_until(self._own, self._now) if self._bounds is not None else None,
+        )
 
 
 def settle_replaced(site: Policies, record: Record, own: Own, survivor: str, now: datetime) -> Settled:
