@@ -9,11 +9,6 @@ All instants are UTC. References are `Type/id`.
 from __future__ import annotations
 
 from fhirbridge.channels import Channel as Channel
-from fhirbridge.channels import Dispatch as Dispatch
-from fhirbridge.channels import Dispatches as Dispatches
-from fhirbridge.channels import Sent as Sent
-from fhirbridge.channels import Told as Told
-from fhirbridge.core.gaps import Gap as Gap
 from fhirbridge.fhir.notification import Event as Event
 from fhirbridge.fhir.render.outgoing import Outgoing as Outgoing
 from fhirbridge.ports.epr import Epr as Epr

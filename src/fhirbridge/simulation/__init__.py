@@ -6,7 +6,6 @@ versions that went in and on nothing else, neither their order nor their number.
 """
 
 from fhirbridge.simulation.account import account as account
-from fhirbridge.simulation.collecting import Collected as Collected
 from fhirbridge.simulation.collecting import Patient as Patient
 from fhirbridge.simulation.collecting import collect as collect
 from fhirbridge.simulation.outages import Outage as Outage
