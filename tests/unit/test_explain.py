@@ -208,3 +208,35 @@ def test_told_to_a_person_each_reason_stands_once() -> None:
     assert "answered on Monday 9 February 2026 at 15:00: no answer [Task/t version 2]" in text
     assert "Patient: Opt in letter, sent on Monday 9 February 2026 at 15:00" in text
     assert "Arrange a multidisciplinary team meeting: Not before Monday 2 March 2026 at 15:00." in text
+
+
+@pytest.mark.parametrize(
+    ("pack", "name", "says"),
+    [
+        ("inactivity-discharge", "goals-met", "No outcome goals-met is recorded."),
+        ("twelve-point-discharge", "stay", "There has been no inpatient stay."),
+        ("twelve-point-discharge", "follow-up", "No inpatient stay has ended."),
+        ("solitary-confinement", "debrief", "No signal confinement has ended."),
+    ],
+)
+def test_what_a_pathway_is_about_and_is_not_there_is_named(pack: str, name: str, says: str) -> None:
+    (case,) = explain(load_pack(pack, calendar=CALENDAR), Record.of(low_risk()), NOTHING, SECOND)
+
+    assert [reason.says for reason in pathway(case, name).because] == [says]
+
+
+def test_an_episode_that_ended_is_no_contact() -> None:
+    ended = Episode(
+        source=Source("EpisodeOfCare", "e", "2"),
+        known=SECOND + timedelta(days=1),
+        patient=PATIENT,
+        status="finished",
+        start=FIRST - timedelta(days=21),
+        end=SECOND + timedelta(days=1),
+    )
+    pack = load_pack("inactivity-discharge", calendar=CALENDAR, overrides={"lapses": 2})
+    (case,) = explain(pack, Record.of(low_risk(ended)), NOTHING, SECOND + timedelta(days=2))
+
+    step = next(s for s in pathway(case, "inactive").runs[0].steps if s.id == "inactivity-return")
+    assert any("had been no contact" in reason.says for reason in step.because)
+    assert not any("was in contact" in reason.says for reason in step.because)

@@ -24,6 +24,7 @@ from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Condition, Pack, Pathway, Step
 from fhirbridge.core.runs import Runs
 from fhirbridge.core.scene import Ask, Run, Scene, StepState
+from fhirbridge.core.scopes import nowhere
 from fhirbridge.core.sharing import may_be_told
 from fhirbridge.core.signs import Ending
 from fhirbridge.core.spells import Course, Scope
@@ -154,7 +155,8 @@ class _Explaining(Runs):
             return _Weighed(Outlook.NOT_AT_ALL, (_after_the_end(self.pack, ending),))
         if finding.changes_at is not None and isinstance(condition, SentAgo | TimePassed):
             sources = tuple(source for reason in finding.because for source in reason.sources)
-            waits = Reason("It comes when there has been no contact by then.", sources)
+            waited = "there has been no contact" if scene.scope.spell else "it has not ended"
+            waits = Reason(f"It comes when {waited} by then.", sources)
             return _Weighed(Outlook.NOT_YET, (waits,), finding.changes_at)
         if finding.changes_at is not None or (ending is None and _is_open(condition, scene)):
             return _Weighed(Outlook.NOT_YET, finding.because, finding.changes_at)
@@ -190,14 +192,7 @@ class _Explaining(Runs):
             for course, run in self.found.all
             if course is each and pathway.group and self._group(run.pathway) == pathway.group
         ]
-        signals = " or ".join(sorted(pathway.signals))
-        says = {
-            "discharge": "The episode has not ended.",
-            "episode": "The case has ended.",
-            "signal": f"The record carries no signal {signals}.",
-            "signal-in-spell": f"The record carries no signal {signals} beside a missed appointment.",
-            "task": "Nothing that was asked for is overdue.",
-        }.get(pathway.once_per, "No appointment was missed.")
+        says = nowhere(pathway)
         if instead:
             says = f"“{instead[-1]}” runs instead."
         return _Weighed(Outlook.NOT_AT_ALL, (Reason(says),))

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from fhirbridge.core.answers import anchor, answers
 from fhirbridge.core.own import Own
+from fhirbridge.core.policy import Pathway
 from fhirbridge.core.scene import Run
 from fhirbridge.core.signals import SignalSpan
 from fhirbridge.core.signs import Ending, Sign
@@ -138,3 +139,20 @@ def of_overdue(overdue: Overdue, ending: Ending | None) -> Scope:
 
 def _named(signal: SignalSpan) -> str:
     return f"{signal.source.reference}:{signal.code}:{signal.asserted}"
+
+
+def nowhere(pathway: Pathway) -> str:
+    """What is said where a case has nothing that the pathway could be anchored on."""
+    signals, outcomes = (" or ".join(sorted(codes)) for codes in (pathway.signals, pathway.outcomes))
+    return {
+        "discharge": "The episode has not ended.",
+        "episode": "The case has ended.",
+        "signal": f"The record carries no signal {signals}.",
+        "signal-end": f"No signal {signals} has ended.",
+        "signal-in-spell": f"The record carries no signal {signals} beside a missed appointment.",
+        "signal-in-stay": f"The record carries no signal {signals} during an inpatient stay.",
+        "answer": f"No outcome {outcomes} is recorded.",
+        "stay": "There has been no inpatient stay.",
+        "stay-end": "No inpatient stay has ended.",
+        "task": "Nothing that was asked for is overdue.",
+    }.get(pathway.once_per, "No appointment was missed.")

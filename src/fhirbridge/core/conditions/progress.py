@@ -163,6 +163,9 @@ class ContactMade(Struct, frozen=True):
         counts = ending.sign is Sign.CONTACT or (self.or_attended and ending.sign is Sign.ATTENDED)
         if ending.outcome in self.without or (self.outcome is not None and ending.outcome != self.outcome):
             counts = False
+        if ending.sign not in (Sign.CONTACT, Sign.ATTENDED):
+            says = f"There had been no contact with the patient by {scene.calendar.at_time(ending.at)}."
+            return Finding(False, ending.at, (Reason(says, (ending.source,)),))
         with_outcome = f" ({ending.outcome})" if ending.outcome else ""
         says = f"The patient was in contact on {scene.calendar.at_time(ending.at)}{with_outcome}."
         return Finding(counts, ending.at, (Reason(says, (ending.source,)),))
