@@ -14,12 +14,15 @@ T = datetime(2026, 2, 2, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 YES, NO = Reason("It is so."), Reason("It is not so.")
 
-findings = st.builds(
-    Finding,
-    holds=st.booleans(),
-    since=st.integers(0, 5).map(lambda hours: T + hours * HOUR),
-    because=st.sampled_from(((), (YES,), (NO,), (YES, NO))),
-    changes_at=st.none() | st.integers(6, 9).map(lambda hours: T + hours * HOUR),
+# All of them, listed: one choice instead of four is drawn several times as fast.
+findings = st.sampled_from(
+    [
+        Finding(holds, since, because, changes_at)
+        for holds in (False, True)
+        for since in (T + hours * HOUR for hours in range(6))
+        for because in ((), (YES,), (NO,), (YES, NO))
+        for changes_at in (None, *(T + hours * HOUR for hours in range(6, 10)))
+    ]
 )
 several = st.lists(findings, max_size=4).map(tuple)
 
