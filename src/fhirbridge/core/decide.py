@@ -8,38 +8,22 @@ consequences.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
 
 from fhirbridge.core.cases import Case
 from fhirbridge.core.confirming import confirming
 from fhirbridge.core.corrections import corrections
-from fhirbridge.core.decision import Decision, Obligation, Standing, Unfounded
-from fhirbridge.core.effects import Kind
+from fhirbridge.core.decision import Decision, Obligation, Unfounded
 from fhirbridge.core.findings import earliest
 from fhirbridge.core.gaps import Gap
 from fhirbridge.core.joining import join
-from fhirbridge.core.memory import Memory, Name, View
+from fhirbridge.core.looking import Looking
+from fhirbridge.core.memory import Memory
 from fhirbridge.core.own import CORRECTION, Own, Thing
-from fhirbridge.core.policy import Pack, Pathway
+from fhirbridge.core.policy import Pack
 from fhirbridge.core.runs import Runs
-from fhirbridge.core.scene import Ask, Found, Run
-from fhirbridge.core.scopes import (
-    after,
-    home_of,
-    of_answer,
-    of_case,
-    of_discharge,
-    of_overdue,
-    of_signal,
-    of_signal_end,
-    of_signal_in_spell,
-    of_signal_in_stay,
-    of_stay,
-    of_stay_end,
-)
-from fhirbridge.core.spells import Course, Overdue, Scope, course
+from fhirbridge.core.spells import Course, course
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import could_go, why_gone
 
@@ -62,51 +46,29 @@ def decide(
     there are `gaps` in what is known of the EPR, nothing new is asked for that leads towards a discharge.
     `memory` saves work, where one is kept; it changes nothing.
     """
+    runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
     if memory is None:
-        return _decided(pack, record, own, now, cases, starts, gaps, None)
+        return _decided(runs, cases, None)
     memory.turn_to(pack, record, own, gaps)
     decision = memory.stands((cases, starts), now)
     if decision is None:
-        decision = _decided(pack, record, own, now, cases, starts, gaps, memory)
+        decision = _decided(runs, cases, memory)
     memory.decided((cases, starts), decision)
     return decision
 
 
-def _decided(  # as for `decide`
-    pack: Pack,
-    record: Record,
-    own: Own,
-    now: datetime,
-    cases: frozenset[str] | None,
-    starts: bool,
-    gaps: tuple[Gap, ...],
-    memory: Memory | None,
-) -> Decision:
-    runs = Runs(pack, record, own, now, starts=starts, gaps=gaps)
+def _decided(runs: Runs, cases: frozenset[str] | None, memory: Memory | None) -> Decision:
     looking = Looking(runs, cases, memory)
     courses = looking.everything()
     found = runs.found
-    obligations = _joined(looking, memory, pack)
-    deliveries = confirming(pack, record, own, now)
+    obligations = _joined(looking, memory, runs.pack)
+    deliveries = confirming(runs.pack, runs.record, runs.own, runs.now)
     wanted = {obligation.identity for obligation in (*obligations, *deliveries.obligations)}
-    could = memory.could_go if memory is not None else [t for t in own.things.values() if could_go(t, pack, own)]
-    # A correction stays owed, be it under way: whoever waits for it was told what it corrects.
-    gone = [thing for thing in could if thing.identity not in wanted and thing.key.action != CORRECTION]
-    stand = [run for _, run in found.all]
-
-    def may_tell(thing: Thing) -> bool:
-        each = next((each for each in courses if thing.key.case in each.case.names), None)
-        nowhere = course(Case(id=record.patient), record, own, now, pack.late)  # its case may be what was erased
-        return runs.may_tell(thing.key.role, each or nowhere)
-
-    corrected: tuple[Obligation, ...] = ()
-    if memory is None or not memory.all_founded(record, own):
-        corrected = tuple(corrections(pack, record, own, may_tell))
     return Decision(
-        obligations=(*obligations, *corrected, *deliveries.obligations),
+        obligations=(*obligations, *_corrections(runs, courses, memory), *deliveries.obligations),
         started=runs.new(),
         endings=tuple(dict.fromkeys(found.endings)),
-        unfounded=tuple(Unfounded(thing, why_gone(thing, pack, own, courses, stand, record)) for thing in gone),
+        unfounded=tuple(_unfounded(runs, courses, wanted, memory)),
         marks=deliveries.marks,
         held=tuple(found.held),
         wakes_at=earliest((runs.wakes_at, deliveries.wakes_at)),
@@ -124,162 +86,28 @@ def _joined(looking: Looking, memory: Memory | None, pack: Pack) -> tuple[Obliga
     return known
 
 
-class Looking:
-    """Looks through every case for the scopes that the pack's pathways are anchored on, and runs them there."""
+def _corrections(runs: Runs, courses: Sequence[Course], memory: Memory | None) -> Iterable[Obligation]:
+    """What those are owed who were told what no longer stands."""
+    pack, record, own = runs.pack, runs.record, runs.own
+    if memory is not None and memory.all_founded(record, own):
+        return ()
 
-    def __init__(self, runs: Runs, cases: frozenset[str] | None = None, memory: Memory | None = None) -> None:
-        self.places: list[Found] = []
-        """Where anything is asked for."""
-        self._runs = runs
-        self._cases = cases
-        self._memory = memory
-        self._courses: list[Course] = []
+    def may_tell(thing: Thing) -> bool:
+        each = next((each for each in courses if thing.key.case in each.case.names), None)
+        nowhere = course(Case(id=record.patient), record, own, runs.now, pack.late)  # its case may be what was erased
+        return runs.may_tell(thing.key.role, each or nowhere)
 
-    @property
-    def asks(self) -> list[Ask]:
-        """Everything that is asked for, in every place."""
-        return self._runs.found.asks
+    return tuple(corrections(pack, record, own, may_tell))
 
-    def everything(self) -> list[Course]:
-        """Work through every case; the courses that were found."""
-        runs = self._runs
-        self._courses = [course(case, runs.record, runs.own, runs.now, runs.pack.late) for case in runs.record.cases]
-        for each in self._courses:
-            if self._cases is None or each.case.id in self._cases:
-                self._case(each)
-        return self._courses
 
-    def _case(self, each: Course) -> None:
-        """Everything that is anchored on something of this case."""
-        self._runs.wake(each.changes_at)
-        begun = each.case.begun
-        earlier = tuple(run for _, run in self._runs.found.all if run.scope.misses and run.since < begun)
-        runs: list[Run] = []
-        for spell in each.spells:
-            name, view = (each.case.id, spell.name, ""), View(each, spell, earlier)
-            found, here = self._place(name, view, partial(self._spell, each, spell, earlier))
-            runs = here or runs
-            if found.asks:
-                self.places.append(found)
-        found, _ = self._place(
-            (each.case.id, "", ""), View(each, None, earlier, tuple(runs)), partial(self._rest, each, runs, earlier)
-        )
-        if found.asks:
-            self.places.append(found)
-
-    def _place(self, name: Name, view: View, look: Callable[[], list[Run]]) -> tuple[Found, list[Run]]:
-        """Look into one place, or remember what was found there; that, and its runs."""
-        runs, memory = self._runs, self._memory
-        if memory is None:
-            return runs.found, look()
-        known = memory.recall(name, view, runs.now)
-        if known is not None:
-            runs.remembered(known[0])
-            return known
-        outside, runs.found = runs.found, Found()
-        here = look()
-        found, runs.found = runs.found, outside
-        runs.found.take(found)
-        memory.keep(name, view, found, here, runs.now)
-        return found, here
-
-    def _start(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
-        """Run the pathway in this scope if it starts there, with what is owed for its overdue Tasks; whether it did."""
-        if self._memory is None:
-            return self._started(pathway, each, scope, runs, earlier)
-
-        def look() -> list[Run]:
-            beside = list(runs)
-            return beside[-1:] if self._started(pathway, each, scope, beside, earlier) else []
-
-        view = View(each, scope, earlier, tuple(runs))
-        _, here = self._place((each.case.id, scope.name, pathway.id), view, look)
-        runs += here
-        return bool(here)
-
-    def _started(self, pathway: Pathway, each: Course, scope: Scope, runs: list[Run], earlier: tuple[Run, ...]) -> bool:
-        before = len(self._runs.found.asks)
-        started = self._runs.start(pathway, each, scope, runs, earlier)
-        if started:
-            self._overdue(each, self._runs.found.asks[before:])
-        return started
-
-    def _rest(self, each: Course, runs: list[Run], earlier: tuple[Run, ...]) -> list[Run]:
-        """What of the case is outside of its spells; `runs` are those of the last spell that had any."""
-        for pathway in self._runs.pack.elsewhere:
-            for scope in self._scopes(pathway, each):
-                self._runs.wake(scope.start)
-                if scope.start <= self._runs.now:
-                    beside = list(runs) if pathway.once_per == "discharge" else []
-                    self._start(pathway, each, scope, beside, earlier)
-        return []
-
-    def _scopes(self, pathway: Pathway, each: Course) -> Iterable[Scope]:
-        """What of this case a pathway that is not about spells is anchored on."""
-        record, signals, now = self._runs.record, pathway.signals, self._runs.now
-        match pathway.once_per:
-            case "discharge":
-                scopes = of_discharge(each)
-            case "episode":
-                scopes = of_case(each)
-            case "signal":
-                scopes = of_signal(each, record, signals, patient_wide=pathway.one_case)
-            case "signal-end":
-                scopes = of_signal_end(each, record, signals, now)
-            case "signal-in-stay":
-                scopes = of_signal_in_stay(each, record, signals, now)
-            case "stay":
-                scopes = of_stay(each, now)
-            case "stay-end":
-                scopes = of_stay_end(each, now)
-            case _:
-                scopes = of_answer(each, record, self._runs.own, pathway.outcomes)
-        return [scope for scope in scopes if self._belongs(pathway, scope, each)]
-
-    def _belongs(self, pathway: Pathway, scope: Scope, each: Course) -> bool:
-        if not pathway.one_case or scope.signal is None:
-            return True
-        return home_of(scope.signal, self._courses) == each.case.id
-
-    def _spell(self, each: Course, spell: Scope, earlier: tuple[Run, ...]) -> list[Run]:
-        """The pathways of one spell; of those in one group, the first that starts."""
-        runs: list[Run] = []
-        taken: set[str] = set()
-        for pathway in self._runs.pack.in_spell:
-            lacks_miss = pathway.needs == "miss" and not spell.misses
-            if not self._runs.complete and (lacks_miss or (pathway.needs == "run" and not runs)):
-                continue
-            if pathway.once_per == "spell" and not (pathway.group and pathway.group in taken):
-                started = self._start(pathway, each, spell, runs, earlier)
-                if started and pathway.group is not None:
-                    taken.add(pathway.group)
-                while started and (rest := after(spell, runs[-1])) is not None:
-                    started = self._start(pathway, each, rest, runs, earlier)
-            elif pathway.once_per == "signal-in-spell":
-                for scope in of_signal_in_spell(spell, self._runs.record, pathway.signals):
-                    self._runs.wake(scope.start)
-                    if scope.start <= self._runs.now:
-                        self._start(pathway, each, scope, runs, earlier)
-        return runs
-
-    def _overdue(self, each: Course, asks: Iterable[Ask]) -> None:
-        """What is owed for every Task of ours among these that passed its due date and still waits."""
-        for_tasks = self._runs.pack.for_tasks
-        for ask in asks if for_tasks else ():
-            waits = ask.standing is Standing.OPEN or ask.passed_on
-            if ask.act.kind is not Kind.TASK or not waits or ask.thing is None:
-                continue
-            self._runs.wake(ask.due)
-            if ask.lapsed is None:
-                continue
-            late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
-            scope = of_overdue(late, ask.run.ending if ask.passed_on else None)
-            for pathway in for_tasks:
-                name = (each.case.id, scope.name, pathway.id)
-                self._place(name, View(each, scope, ()), partial(self._late, pathway, each, scope))
-
-    def _late(self, pathway: Pathway, each: Course, scope: Scope) -> list[Run]:
-        """The run of an overdue Task; what that itself asks for is not chased again."""
-        runs: list[Run] = []
-        self._runs.start(pathway, each, scope, runs, ())
-        return runs
+def _unfounded(
+    runs: Runs, courses: Sequence[Course], wanted: set[str], memory: Memory | None
+) -> Iterable[Unfounded]:
+    """What was written, is not wanted any more and can be taken back, each with the reason."""
+    pack, own = runs.pack, runs.own
+    could = memory.could_go if memory is not None else [t for t in own.things.values() if could_go(t, pack, own)]
+    # A correction stays owed, be it under way: whoever waits for it was told what it corrects.
+    gone = [thing for thing in could if thing.identity not in wanted and thing.key.action != CORRECTION]
+    stand = [run for _, run in runs.found.all]
+    for thing in gone:
+        yield Unfounded(thing, why_gone(thing, pack, own, courses, stand, runs.record))

@@ -16,10 +16,10 @@ from fhirbridge.core.accounts import Asked, CaseAccount, Outlook, PathwayAccount
 from fhirbridge.core.conditions.attendance import Booked, Missed
 from fhirbridge.core.conditions.logic import All, AnyOf
 from fhirbridge.core.conditions.progress import ContactMade, OutcomeIs, Reached, Running, SentAgo, TimePassed
-from fhirbridge.core.decide import Looking
 from fhirbridge.core.decision import Reason, Standing
 from fhirbridge.core.findings import Finding, earliest
 from fhirbridge.core.gaps import Gap, held_because
+from fhirbridge.core.looking import Looking
 from fhirbridge.core.own import Own
 from fhirbridge.core.policy import Condition, Pack, Pathway, Step
 from fhirbridge.core.runs import Runs

@@ -12,9 +12,9 @@ from msgspec import Struct
 from fhirbridge.core.accounts import Withheld
 from fhirbridge.core.cases import Case
 from fhirbridge.core.corrections import corrections
-from fhirbridge.core.decide import Looking
 from fhirbridge.core.decision import Reason
 from fhirbridge.core.findings import Finding
+from fhirbridge.core.looking import Looking
 from fhirbridge.core.own import Own, Thing
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.runs import Runs
