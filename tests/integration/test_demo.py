@@ -61,6 +61,7 @@ def test_what_it_leaves_in_the_epr_is_valid(played: subprocess.CompletedProcess[
     found = json.loads((report / REPORT).read_text())
 
     assert found["written"] > 50
+    assert found["letters"] > 5
     assert found["faults"] == []
 
 

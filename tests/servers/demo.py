@@ -22,7 +22,9 @@ def run(report: Path) -> None:
     show: Callable[..., None] = demo._show_where_to_look
 
     def look_first(caseload: Any, epr_url: str, *others: Any) -> None:
-        found = {"written": len(list(written_at(epr_url))), "faults": faults_at(epr_url)}
+        written = list(written_at(epr_url))
+        letters = [one for one in written if any("contentAttachment" in part for part in one.get("payload", []))]
+        found = {"written": len(written), "letters": len(letters), "faults": faults_at(epr_url)}
         (report / REPORT).write_text(json.dumps(found))
         show(caseload, epr_url, *others)
 

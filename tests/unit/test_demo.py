@@ -14,10 +14,15 @@ from typer.testing import CliRunner
 
 from fhirbridge.cli import app
 from fhirbridge.core.calendar import Calendar
+from fhirbridge.demo.letterhead import letterhead
 from fhirbridge.demo.people import instant, read_caseload
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
 from fhirbridge.demo.telling import news
+from fhirbridge.packs.loading import load_pack
 from fhirbridge.ports import Delivery, Event, Receipt, Resource
+from fhirbridge.settings import Settings
+from fhirbridge.wiring.letters import lint_letters
+from fhirbridge.wiring.policies import calendar_of
 
 CASELOAD = read_caseload()
 CALENDAR = Calendar()
@@ -32,6 +37,26 @@ def test_there_are_twelve_people_and_more_each_with_a_test_number() -> None:
     assert all(number.startswith("999") and is_valid(number) for number in numbers)
     assert len({person.id for person in CASELOAD.people}) == len(numbers)
     assert all(re.fullmatch(r"[a-z-]{1,40}", person.id) for person in CASELOAD.people)
+
+
+@pytest.mark.parametrize("person", CASELOAD.people, ids=lambda person: str(person.id))
+def test_everybody_lives_somewhere_that_is_nowhere(person: Any) -> None:
+    street, town, postcode = person.address.split(", ")
+    assert street
+    assert town
+    assert re.fullmatch(r"ZZ99 \d[A-Z]{2}", postcode)
+
+
+def test_every_letter_can_be_set_on_the_letterhead_of_a_trust_that_does_not_exist() -> None:
+    head = letterhead(CASELOAD.service)
+    calendar = calendar_of("Europe/London", "ENG")
+    packs = [load_pack("rdash-disengagement", calendar=calendar)]
+    assert list(lint_letters(Settings.model_construct(letters=head), packs, calendar)) == []
+    # Numbers that Ofcom keeps for drama, and a name that nobody can register (RFC 2606).
+    assert re.fullmatch(r"01632 960\d{3}", head.phone)
+    assert re.fullmatch(r"0808 157 0\d{3}", head.crisis_phone)
+    assert head.website.endswith(".example")
+    assert head.email.endswith(".example")
 
 
 @pytest.mark.parametrize("person", CASELOAD.people, ids=lambda person: str(person.id))

@@ -49,6 +49,8 @@ class Person(_Written, frozen=True, kw_only=True):
     name: str
     nhs_number: str
     born: str
+    address: str
+    """Street, town and postcode, between commas."""
     story: str
     seen: str | None = None
     referred: str | None = None

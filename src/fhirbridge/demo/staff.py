@@ -44,12 +44,14 @@ class Staff:
     async def admit(self, person: Person) -> list[Resource]:
         """Enter what is on record when the story begins; the versions that this made."""
         given, _, family = person.name.rpartition(" ")
+        street, town, postcode = person.address.split(", ")
         patient = await self._put(
             "Patient",
             person.id,
             identifier=[{"system": NHS_NUMBER, "value": person.nhs_number}],
             name=[{"given": [given], "family": family}],
             birthDate=person.born,
+            address=[{"use": "home", "line": [street], "city": town, "postalCode": postcode}],
             generalPractitioner=[{"reference": PRACTICE}],
         )
         subject = {"reference": f"Patient/{person.id}"}

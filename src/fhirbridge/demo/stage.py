@@ -13,6 +13,7 @@ from pydantic import HttpUrl, SecretStr
 
 from fhirbridge.access import AccessSettings, hashed, token_hash
 from fhirbridge.access.sections import PersonAccess, SystemAccess
+from fhirbridge.demo.letterhead import letterhead
 from fhirbridge.demo.people import Caseload, instant
 from fhirbridge.demo.story_time import StoryClock, StoryEpr
 from fhirbridge.fhir.directory import Contact, Directory, Organisation
@@ -65,6 +66,7 @@ async def staged(
         poll=_POLL,
         lease=_LEASE,
         access=keys.access(),
+        letters=letterhead(caseload.service),
         receivers={"surgery": ReceiverSettings(endpoint=HttpUrl(gp.endpoint), secret=SecretStr(keys.token))},
     )
     calendar = calendar_of(settings.zone, settings.holidays)
