@@ -97,7 +97,7 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
     standing = _standing(group)
     counting = [ask for ask in group if ask.standing is standing]
     thing = first.thing
-    because = tuple(dict.fromkeys(reason for ask in counting for reason in ask.because))
+    because = tuple(dict.fromkeys([reason for ask in counting for reason in ask.because]))
     ordered = sorted(counting, key=lambda ask: ask.step.order)
     triggers = first.run.triggers
     settled = next((ask for ask in counting if ask.standing is Standing.ANSWERED), None)
@@ -107,12 +107,12 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         run=thing.run if thing else first.run.identity,
         pathway=first.run.pathway,
         canonical=pack.canonical,
-        steps=tuple(dict.fromkeys(ask.step.id for ask in ordered)),
-        clauses=tuple(dict.fromkeys(ask.step.row for ask in ordered)),
+        steps=tuple(dict.fromkeys([ask.step.id for ask in ordered])),
+        clauses=tuple(dict.fromkeys([ask.step.row for ask in ordered])),
         since=first.since,
         standing=standing,
         title=first.step.title,
-        description=" ".join(dict.fromkeys(_text(ask, pack) for ask in ordered)),
+        description=" ".join(dict.fromkeys([_text(ask, pack) for ask in ordered])),
         priority=_priority(counting, thing),
         due=_due(counting, thing) or first.due,
         medium=first.act.medium,
@@ -122,7 +122,7 @@ def _obligation(group: list[Ask], pack: Pack, plans: Plans) -> Obligation:
         trigger=triggers[-1] if triggers else None,
         details=tuple(detail for ask in ordered for name in _summaries(ask) for detail in details(name, ask.scene)),
         triggers=triggers,
-        stated=tuple(stated(source, first.scene.record) for source in triggers),
+        stated=tuple([stated(source, first.scene.record) for source in triggers]),
         covers=_covers(group, thing),
         plan=plans.of(group),
         points=plans.points(group) if first.act.kind is Kind.CARE_PLAN else (),
@@ -149,7 +149,7 @@ def _priority(counting: list[Ask], thing: Thing | None) -> str:
 
 def _covers(group: list[Ask], thing: Thing | None) -> tuple[str, ...]:
     """The identities of all asks that were ever joined into this one."""
-    return tuple(dict.fromkeys((*(thing.covers if thing else ()), *(of_obligation(ask.key) for ask in group))))
+    return tuple(dict.fromkeys((*(thing.covers if thing else ()), *[of_obligation(ask.key) for ask in group])))
 
 
 def _asked_due(ask: Ask) -> datetime | None:
@@ -166,7 +166,7 @@ def _asked_due(ask: Ask) -> datetime | None:
 
 
 def _evidence(because: tuple[Reason, ...], triggers: tuple[Source, ...]) -> tuple[Source, ...]:
-    return tuple(dict.fromkeys((*triggers, *(source for reason in because for source in reason.sources))))
+    return tuple(dict.fromkeys((*triggers, *[source for reason in because for source in reason.sources])))
 
 
 def _text(ask: Ask, pack: Pack) -> str:
