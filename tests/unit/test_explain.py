@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from fhirbridge.core.accounts import CaseAccount, Outlook, PathwayAccount, StepAccount
 from fhirbridge.core.calendar import Calendar
@@ -184,6 +185,17 @@ def test_a_pathway_of_the_same_group_runs_instead() -> None:
     assert "“In receipt of services; risk identified or unknown, or contact with children” runs instead." in said(
         account
     )
+
+
+def test_told_to_a_person_that_a_concern_is_over() -> None:
+    over = SECOND + timedelta(days=1)
+    stated = Signal(
+        source=Source("Flag", "c", "1"), known=FIRST, patient=PATIENT, signals=("disengagement-concern",), start=FIRST
+    )
+    ended = replace(stated, source=Source("Flag", "c", "2"), known=over, active=False, end=over)
+    facts = low_risk(stated, ended)
+    text = "\n".join(standing(explain(PACK, Record.of(facts), NOTHING, over), over, CALENDAR))
+    assert "until Tuesday 10 February 2026 at 10:00, when what it was about came to an end [Flag/c version 2]" in text
 
 
 def test_told_to_a_person_each_reason_stands_once() -> None:

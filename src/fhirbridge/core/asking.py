@@ -93,7 +93,7 @@ class Desk:
         """One ask for each period up to the present one; what lapsed has passed on to the next."""
         asks: list[Ask] = []
         ending = _ending(scene, run, step, act)
-        anchor = run.scope.start if run.scope.whole_case else run.since
+        anchor = scene.course.case.begun if run.scope.whole_case else run.since
         since = scene.calendar.after(anchor, times(every.period, every.first - 1))
         number = every.first
         while (every.last is None or number <= every.last) and (ending is None or since < ending.at):

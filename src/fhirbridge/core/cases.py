@@ -105,6 +105,14 @@ class Case(Struct, frozen=True, dict=True):
         stays = self.stays
         return (stays[0].latest.start or stays[0].stretches[0].known) if stays else BEGINNING
 
+    @cached_property
+    def announced(self) -> datetime:
+        """When it was first known of, where that was before it began: by its episode, or its first appointment."""
+        ahead: History[Episode] | History[Appointment] | None = self.episode
+        if ahead is None and self.referral is None and self.visits:
+            ahead = self.visits[0].history
+        return min(self.begun, ahead.stretches[0].known) if ahead is not None else self.begun
+
     def named_in(self, references: Iterable[str]) -> bool:
         """Whether one of the references is the case itself, an appointment or an encounter of it."""
         mine = {self.id} | {v.source.reference for v in self.visits}

@@ -215,6 +215,7 @@ def _are_alike(then: Case, now: Case) -> bool:
         and then.referrals == now.referrals
         and then.services == now.services
         and then.begun == now.begun
+        and then.announced == now.announced
     )
 
 

@@ -29,8 +29,8 @@ def of_discharge(course: Course) -> Iterable[Scope]:
 
 
 def of_case(course: Course) -> Iterable[Scope]:
-    """The case as a whole, from its beginning to its end."""
-    yield Scope(name="episode", start=course.case.begun, ending=course.closed, whole_case=True)
+    """The case as a whole, from when it was known of, ahead of its beginning too, to its end."""
+    yield Scope(name="episode", start=course.case.announced, ending=course.closed, whole_case=True)
 
 
 def of_signal(course: Course, record: Record, codes: frozenset[str], *, patient_wide: bool) -> Iterable[Scope]:

@@ -22,6 +22,7 @@ _SIGNS = {
     Sign.CONTACT: "the patient was in contact",
     Sign.DISCHARGED: "the episode ended",
     Sign.DECEASED: "the patient died",
+    Sign.OVER: "what it was about came to an end",
 }
 _KINDS = {Kind.FLAG: "Flag: ", Kind.CARE_PLAN: "Care plan: "}
 _WITHDRAWALS = {

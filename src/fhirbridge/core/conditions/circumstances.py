@@ -160,4 +160,4 @@ class EpisodeIs(Struct, frozen=True):
             reason = Reason("The patient has been referred.", (case.referral.source,))
             return Finding("planned" in self.statuses, case.referral.known, (reason,))
         seen = tuple(Reason("Appointments were made for the patient.", (v.source,)) for v in scene.visits[:1])
-        return Finding(bool(seen) and "active" in self.statuses, case.begun, seen)
+        return Finding(bool(seen) and "active" in self.statuses, case.announced, seen)
