@@ -202,7 +202,7 @@ def _is_same(kept: _Kept, view: View) -> bool:
         return False
     if kept.found.looked_beside and not _look_the_same(then.beside, view.beside):
         return False
-    if then.each.closed != view.each.closed or then.each.died != view.each.died:
+    if then.each.closed != view.each.closed or then.each.died != view.each.died or then.each.back != view.each.back:
         return False
     return _are_alike(then.each.case, view.each.case)
 

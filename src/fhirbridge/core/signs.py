@@ -114,12 +114,17 @@ def _place(sign: Visit | Ending) -> tuple[datetime, Sign, str]:
     return sign.at, Sign.ATTENDED, sign.source.reference
 
 
-def _contacts(case: Case, record: Record, own: Own) -> Iterable[Ending]:
+def messages_from_patient(case: Case, record: Record) -> Iterable[Ending]:
+    """The messages that the patient wrote, but for those that are about another case."""
     for message in record.messages:
         fact = message.latest
         said = fact.from_patient and fact.status in _SAID
         if said and about(fact, case, record.cases):
             yield Ending(sent_at(fact), Sign.CONTACT, fact.source, fact.source.reference)
+
+
+def _contacts(case: Case, record: Record, own: Own) -> Iterable[Ending]:
+    yield from messages_from_patient(case, record)
     for task in record.tasks:
         if _is_contact(task.latest) and case.id in cases_of_task(task, own, record.cases):
             yield _contact(task)

@@ -20,7 +20,7 @@ from fhirbridge.core.history import BEGINNING, History, clock
 from fhirbridge.core.messages import check_ins
 from fhirbridge.core.own import Own
 from fhirbridge.core.signals import SignalSpan, discharged_at
-from fhirbridge.core.signs import Ending, Sign, Signs
+from fhirbridge.core.signs import Ending, Sign, Signs, messages_from_patient
 from fhirbridge.core.timeline import Record
 
 AT_START = "start"
@@ -33,6 +33,8 @@ TOOK_UP = frozenset(
     {AppointmentState.BOOKED, AppointmentState.PRESENT, AppointmentState.ATTENDED, AppointmentState.MISSED}
 )
 """States of an appointment that was made and not cancelled."""
+
+_TAKEN_UP_AGAIN = TOOK_UP - {AppointmentState.MISSED}
 
 _ADDED = re.compile(r"[|>@]")
 _APART = re.compile(r"(episode|discharge)$|(signal|signal-end|stay|stay-end|answer|task):")
@@ -101,6 +103,8 @@ class Course(Struct, frozen=True):
     last_sign: Ending | None
     """The last attendance or contact so far."""
     changes_at: datetime | None
+    back: Ending | None = None
+    """That the patient came back after the discharge: wrote, booked, attended, or began another case."""
 
 
 def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> Course:
@@ -117,7 +121,24 @@ def course(case: Case, record: Record, own: Own, now: datetime, late: float) -> 
     spells = _spells(lapses, written, signs, closed)
     upcoming.append(case.comes_after(now))
     changes_at = earliest(upcoming)
-    return Course(case, spells, closed, _died(record, now), signs.last, changes_at)
+    back = _back(case, record, closed, now) if closed is not None and closed.sign is Sign.DISCHARGED else None
+    return Course(case, spells, closed, _died(record, now), signs.last, changes_at, back)
+
+
+def _back(case: Case, record: Record, closed: Ending, now: datetime) -> Ending | None:
+    """What the patient did first after the case was closed, or another case that began then.
+
+    What had been booked elsewhere before is no way back.
+    """
+    done = [sign for sign in messages_from_patient(case, record) if closed.at < sign.at <= now]
+    others = [other for other in record.cases if other is not case]
+    begun = [other.episode for other in others if other.episode is not None and other.begun > closed.at]
+    kept = [v for other in others for v in other.visits if v.at > closed.at and v.state in _TAKEN_UP_AGAIN]
+    for history in (*begun, *(visit.history for visit in kept)):
+        known, source = history.stretches[0].known, history.latest.source
+        if closed.at < known <= now:
+            done.append(Ending(known, Sign.CONTACT, source, source.reference))
+    return min(done, key=lambda sign: (sign.at, sign.source), default=None)
 
 
 def _called_off(case: Case, late: float) -> list[Miss]:

@@ -37,6 +37,8 @@ def why_gone(
     for spell in each.spells:
         if spell.ending is not None and spell_of(thing.key.scope) == spell.name:
             before = started is not None and spell.ending.at <= started.since
+            if each.back is not None and not before:
+                return Withdrawal.RE_ENGAGED
             return Withdrawal.CORRECTED if before else REASONS[spell.ending.sign]
     back = each.last_sign is not None and each.last_sign.at >= thing.since
     if back and pack.waits_for_patient(thing.pathway, thing.steps):
