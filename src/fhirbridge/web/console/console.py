@@ -44,6 +44,7 @@ def routes(runtime: Runtime, doors: Doors, witness: Witness) -> list[Route]:
         Route("/patients", signed_in(console.people)),
         Route("/patients/{epr}/{id}", signed_in(console.patient)),
         Route("/items/{type:fhirtype}/{id}", signed_in(items.item)),
+        Route("/items/Communication/{id}/letter", signed_in(items.letter)),
         Route("/items/Task/{id}/completion", signed_in(items.completed), methods=["POST"]),
         Route("/attention", signed_in(Attention(rooms).page)),
         Route("/policies", signed_in(console.policies)),

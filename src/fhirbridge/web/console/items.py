@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import date, datetime, time
 from http import HTTPStatus
 
@@ -12,9 +13,11 @@ from fhirbridge.access import Viewer
 from fhirbridge.core.calendar import Calendar
 from fhirbridge.errors import NotAllowed, NotKnown, Overtaken, SenderError
 from fhirbridge.fhir.copies import COPY
+from fhirbridge.fhir.r4 import Resource
 from fhirbridge.ports import Listed, Wanted
 from fhirbridge.service.completing import Completion, complete
 from fhirbridge.web.console.outcomes import OUTCOMES
+from fhirbridge.web.console.pages import document
 from fhirbridge.web.console.rooms import SEE_OTHER, Rooms
 from fhirbridge.web.console.work import OPEN, due_of, identities, role_of
 
@@ -32,6 +35,16 @@ class Items:
         """One thing that the service wrote, and why; where it stands here alone, a form to complete it."""
         listed = await self._listed(f"{request.path_params['type']}/{request.path_params['id']}")
         return await self._item(request, viewer, listed)
+
+    async def letter(self, request: Request, viewer: Viewer) -> Response:
+        """The letter that a message goes out as, as its reader gets it."""
+        reference = f"Communication/{request.path_params['id']}"
+        listed = await self._listed(reference)
+        pdf = _letter_in(listed.resource)
+        if not pdf:
+            raise NotKnown("this message is no letter")
+        await self._rooms.witness.saw(request, viewer, "look", [listed.subject], what=[reference])
+        return document(pdf)
 
     async def completed(self, request: Request, viewer: Viewer) -> Response:
         """What a person said came of a step."""
@@ -75,6 +88,7 @@ class Items:
             role=role_of(listed.resource),
             history=history,
             why=why,
+            letter=bool(_letter_in(listed.resource)),
             here=listed.way != COPY,
             completable=listed.way != COPY and _is_open_task(listed),
             outcomes=OUTCOMES,
@@ -100,6 +114,20 @@ class Items:
             for one in await self._store.worklist.search(wanted, limit=10_000)
             if any(target.get("reference") in named for target in one.resource.get("target", []))
         ]
+
+
+def _letter_in(resource: Resource) -> bytes:
+    """The PDF that a Communication carries; b"" where it carries none, or what stands there is none."""
+    for payload in resource.get("payload", []) if resource["resourceType"] == "Communication" else ():
+        attached = payload.get("contentAttachment", {})
+        if attached.get("contentType") == "application/pdf":
+            try:
+                pdf = b64decode(attached.get("data", ""), validate=True)
+            except ValueError:
+                continue
+            if pdf.startswith(b"%PDF-"):
+                return pdf
+    return b""
 
 
 def _is_open_task(listed: Listed) -> bool:

@@ -85,6 +85,12 @@ def with_style_inside(page: str) -> HTMLResponse:
     return HTMLResponse(page, headers={**_HEADERS, "Content-Security-Policy": _STYLED_INSIDE})
 
 
+def document(pdf: bytes) -> Response:
+    """A letter, shown by the browser itself."""
+    headers = {**_HEADERS, "Content-Disposition": "inline; filename=letter.pdf"}
+    return Response(pdf, media_type="application/pdf", headers=headers)
+
+
 def reasons(because: tuple[Reason, ...]) -> str:
     """The sentences of some reasons, as one paragraph."""
     return " ".join(dict.fromkeys(sentence(reason.says) for reason in because))
