@@ -134,10 +134,9 @@ def _back(case: Case, record: Record, closed: Ending, now: datetime) -> Ending |
     others = [other for other in record.cases if other is not case]
     begun = [other.episode for other in others if other.episode is not None and other.begun > closed.at]
     kept = [v for other in others for v in other.visits if v.at > closed.at and v.state in _TAKEN_UP_AGAIN]
-    for history in (*begun, *(visit.history for visit in kept)):
-        known, source = history.stretches[0].known, history.latest.source
-        if closed.at < known <= now:
-            done.append(Ending(known, Sign.CONTACT, source, source.reference))
+    known = [(episode.stretches[0].known, episode.latest.source) for episode in begun]
+    known += [(visit.history.stretches[0].known, visit.source) for visit in kept]
+    done += [Ending(at, Sign.CONTACT, source, source.reference) for at, source in known if closed.at < at <= now]
     return min(done, key=lambda sign: (sign.at, sign.source), default=None)
 
 
