@@ -105,6 +105,15 @@ async def test_what_has_gone_need_not_be_read(store: Store) -> None:
     assert await store.unread.search() == []
 
 
+async def test_what_has_gone_before_it_could_be_read_is_forgotten(store: Store) -> None:
+    await keep(store, unfit(2))
+    await keep(store, replace(unfit(1), fact=replace(unfit(1).fact, erased=True)))
+    assert len(await store.unread.search()) == 1
+    await keep(store, replace(unfit(3), fact=replace(unfit(3).fact, erased=True)))
+    assert await store.unread.search() == []
+    assert await store.last("epr", "CareTeam/t1") is None
+
+
 async def test_they_can_be_asked_for_and_counted(store: Store) -> None:
     await keep(store, unmapped(2), unmapped(1, identity="t2", patient="Patient/bob"), unfit(1, identity="t0"))
     await keep(store, unmapped(1), epr="other")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from fhirbridge.core.facts import Appointment
-from fhirbridge.ports import Resource
+from fhirbridge.ports import Event, Resource
 from fhirbridge.service.loading import Load
 from tests.unit.stage import PATIENT, START, Stage, appointment
 
@@ -52,6 +52,19 @@ async def test_what_cannot_become_a_fact_is_noted(stage: Stage) -> None:
     [one] = await stage.store.unread.search()
     assert (one.patient, one.unfit) == ("", False)
     assert "names no patient" in one.reason
+
+
+async def test_what_has_gone_is_no_longer_to_be_read(stage: Stage) -> None:
+    await stage.epr.update({"resourceType": "Patient", "id": "p1"})
+    await stage.enter({**appointment("a1", "noshow", START), "status": "not-so"})
+    await stage.settle()
+    assert len(await stage.store.unread.search()) == 1
+
+    stage.clock.time += HOUR
+    await stage.epr.delete("Appointment/a1")
+    await stage.notify(Event(type="Appointment", id="a1", deleted=True))
+    await stage.settle()
+    assert await stage.store.unread.search() == []
 
 
 async def test_what_is_loaded_and_cannot_be_read_is_noted_and_is_not_new(stage: Stage) -> None:

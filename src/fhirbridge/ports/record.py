@@ -39,7 +39,7 @@ class Version(Struct, frozen=True, kw_only=True):
 
     `confirms`: it is what the service itself wrote, and says nothing else; nobody is looked at again because of it.
     `unfit`: no fact can be made of it, nor said whom it is about (`fact` is Unmapped): it is noted as unread and not
-    kept among the versions, and what was kept before goes on to count.
+    kept among the versions, and what was kept before goes on to count. Erased, it has gone before it could be read.
     """
 
     fact: AnyFact

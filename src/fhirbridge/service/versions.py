@@ -53,7 +53,7 @@ async def told_of(store: Store, site: Site, arrival: Arrival, clock: Clock) -> l
     except EprRefused as refusal:
         versions = read_in(site, believed, arrival.received)
         _log.warning("the EPR refuses to be asked", epr=site.epr.name, type=event.type, why=said(refusal))
-    if not versions:
+    if all(version.fact.erased and version.unfit for version in versions):
         UNREADABLE.labels(site.epr.name, event.type).inc()
         _log.warning("nothing to be had of a resource that was notified", epr=site.epr.name, type=event.type)
     return versions
@@ -243,9 +243,18 @@ async def _erased(site: Site, event: Event, kept: Version | None, noticed: datet
     earlier = await site.epr.history(reference) if await _keeps_history(site, event.type) else []
     before = facts_in(site, earlier, read)
     last = max([*before, *([kept] if kept else [])], key=lambda version: version.fact.known, default=None)
-    if last is None or last.fact.erased:
+    if last is None:
+        return [_never_read(event, noticed)]
+    if last.fact.erased:
         return before
     return [*before, as_gone(last, noticed, version=event.version if event.deleted else "")]
+
+
+def _never_read(event: Event, noticed: datetime) -> Version:
+    """What has gone before it could be read: there is nothing to withdraw, and nothing to look at any more."""
+    source = Source(event.type, event.id, event.version)
+    gone = Unmapped(source=source, known=noticed, patient="", erased=True, reason="it is no longer there")
+    return Version(fact=gone, resource={}, unfit=True)
 
 
 def as_gone(last: Version, noticed: datetime, *, version: str = "") -> Version:

@@ -35,15 +35,20 @@ def judged(epr: str, last: AnyFact | None, unfit: Iterable[Version], before: Not
     """What is to be noted of one resource from now on; None when the latest that is known of it can be read.
 
     `last` is the fact of the version that is kept and became known last, `unfit` what has just come and is not fit to
-    be kept, `before` what was noted so far. Whom an unfit version is about, the one before it says.
+    be kept or tells that the resource has gone, `before` what was noted so far. Whom an unfit version is about, the one
+    before it says.
     """
     patient = last.patient if last is not None else ""
-    found = [_noted(epr, one.fact, patient, unfit=True) for one in unfit if isinstance(one.fact, Unmapped)]
+    told = [one.fact for one in unfit if isinstance(one.fact, Unmapped)]
+    gone = max((fact.known for fact in told if fact.erased), default=None)
+    found = [_noted(epr, fact, patient, unfit=True) for fact in told if not fact.erased]
     if before is not None and before.told.unfit:
         found.append(before)
     latest = max(found, key=lambda one: one.known, default=None)
     if last is not None and (latest is None or last.known >= latest.known):
         latest = _noted(epr, last, patient, unfit=False) if isinstance(last, Unmapped) and not last.erased else None
+    if latest is not None and gone is not None and gone >= latest.known:
+        return None
     if latest is None or before is None:
         return latest
     return msgspec.structs.replace(latest, told=msgspec.structs.replace(latest.told, since=before.told.since))
