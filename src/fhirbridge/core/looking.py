@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from fhirbridge.core.codes import in_words
 from fhirbridge.core.decision import Standing
 from fhirbridge.core.effects import Kind
 from fhirbridge.core.memory import Memory, Name, View
@@ -180,7 +181,7 @@ class Looking:
             self._runs.wake(ask.due)
             if ask.lapsed is None:
                 continue
-            late = Overdue(ask.identity, ask.step.title, ask.lapsed, ask.run.triggers)
+            late = Overdue(ask.identity, _title(ask), ask.lapsed, ask.run.triggers)
             scope = of_overdue(late, ask.run.ending if ask.passed_on else None)
             for pathway in for_tasks:
                 name = (each.case.id, scope.name, pathway.id)
@@ -191,3 +192,9 @@ class Looking:
         runs: list[Run] = []
         self._runs.start(pathway, each, scope, runs, ())
         return runs
+
+
+def _title(ask: Ask) -> str:
+    """The title of its step, and which of its Tasks it is where the step has several."""
+    several = sum(act.kind is Kind.TASK for act in ask.step.acts) > 1
+    return f"{ask.step.title}: {in_words(ask.act.action)}" if several else ask.step.title
