@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields
 
 from fhirbridge.core.authored_conditions import When
 from fhirbridge.core.authoring import Act, PackFile, Pathway, Step
@@ -65,10 +64,10 @@ def _inner(phrase: Phrase) -> str:
 
 def atoms(when: When) -> Iterable[tuple[str, Any]]:
     """The conditions of an entry that are set, by field; without `all`, `any` and `not`."""
-    for each in fields(When):
-        value = getattr(when, each.name)
-        if each.name not in _LOGIC and value not in (None, ()):
-            yield each.name, value
+    for name in When.__struct_fields__:
+        value = getattr(when, name)
+        if name not in _LOGIC and value not in (None, ()):
+            yield name, value
 
 
 def children(when: When) -> tuple[When, ...]:
