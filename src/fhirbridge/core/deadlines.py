@@ -46,7 +46,7 @@ class Deadlines:
         if act.due_by == "first-appointment":
             begun = min(since, thing.since) if thing is not None else since
             unbooked = self._calendar.after(begun, act.due)
-            return _first_appointment(scene, since, unbooked) or unbooked
+            return _first_appointment(scene, begun, unbooked) or unbooked
         if act.due_by == "discharge-date":
             return _discharge_date(scene, since) or written or due
         return min(due, thing.due) if thing is not None and thing.due is not None else due

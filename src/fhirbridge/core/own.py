@@ -99,6 +99,11 @@ class Own(Struct, frozen=True, dict=True):
         return frozenset(identity for notice in notices for identity in notice.covers)
 
     @cached_property
+    def cases(self) -> frozenset[str]:
+        """The names of the cases in which anything was written."""
+        return frozenset(thing.key.case for thing in self.things.values())
+
+    @cached_property
     def alike(self) -> Mapping[Logical, tuple[Thing, ...]]:
         """The things that were written for the same act in the same case."""
         found: dict[Logical, list[Thing]] = defaultdict(list)

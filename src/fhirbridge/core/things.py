@@ -29,9 +29,11 @@ class Things:
     def find(self, key: Key, scene: Scene) -> tuple[Thing | None, Key]:
         """What was written for this key, and the key under which it is (or would be) written."""
         same = self._own.alike.get(logical(key), ())
+        mine = _of_scope(same, key)
+        if not mine and (before := self._under_another_name(key, scene)) is not None:
+            return before, before.key
         if not same:
             return None, key
-        mine = _of_scope(same, key)
         for thing in mine:
             if self._stands(thing) and (thing.key.generation >= key.generation or self._acted_on(thing)):
                 return thing, thing.key
@@ -44,6 +46,21 @@ class Things:
             if self._stands(thing) and (identity in thing.covers or moved):
                 return thing, thing.key
         return None, key
+
+    def _under_another_name(self, key: Key, scene: Scene) -> Thing | None:
+        """What people have acted on when this case had another name: its referral's, or that of its service alone."""
+        if scene.patient_wide or self._own.cases <= {key.case}:
+            return None
+        for name in self._names(scene):
+            for thing in _of_scope(self._own.alike.get(logical(replace(key, case=name)), ()), key):
+                if self._stands(thing) and self._acted_on(thing) and _is_about(thing, scene):
+                    return thing
+        return None
+
+    def _names(self, scene: Scene) -> list[str]:
+        """What the case may have been called before: names that stand for no other case now."""
+        others = {name for case in scene.record.cases if case.id != scene.course.case.id for name in case.names}
+        return sorted(self._own.cases - others - {scene.record.patient})
 
     def passed_on(self, key: Key) -> Thing | None:
         """What was written for a period that has passed, and taken back when the next began."""
@@ -73,3 +90,9 @@ class Things:
 def _of_scope(things: Iterable[Thing], key: Key) -> list[Thing]:
     """Those of the very scope and recurrence of the key, of whatever generation."""
     return [t for t in things if t.key.scope == key.scope and t.key.occurrence == key.occurrence]
+
+
+def _is_about(thing: Thing, scene: Scene) -> bool:
+    """Whether the appointments that set it off, if any did, are of this case now."""
+    visits = {visit.source.reference for visit in scene.visits}
+    return all(source.reference in visits for source in thing.triggers if source.type == "Appointment")

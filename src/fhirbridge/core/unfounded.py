@@ -26,14 +26,15 @@ def could_go(thing: Thing, pack: Pack, own: Own) -> bool:
 def why_gone(
     thing: Thing, pack: Pack, own: Own, courses: Sequence[Course], runs: Sequence[Run], record: Record
 ) -> Withdrawal:
-    """Corrected when what started it no longer stands; else what came after it."""
+    """Corrected when what started it no longer stands; else what came after it, be it that its case is another now."""
     started = own.runs.get(thing.run)
     whole = courses[-1:] if thing.key.case == record.patient else ()
     each = next((each for each in (*courses, *whole) if thing.key.case in each.case.names or each in whole), None)
     if each is not None and each.died is not None:
         return Withdrawal.DECEASED
-    if each is None or not founded(thing, record):
-        return Withdrawal.CORRECTED
+    stands = founded(thing, record)
+    if each is None or not stands:
+        return Withdrawal.SUPERSEDED if stands else Withdrawal.CORRECTED
     for spell in each.spells:
         if spell.ending is not None and spell_of(thing.key.scope) == spell.name:
             before = started is not None and spell.ending.at <= started.since
