@@ -162,7 +162,8 @@ def test_nothing_is_waited_for_in_a_run_that_has_ended() -> None:
         ("routine-referral", "An earlier appointment of this episode was attended."),
         (
             "recall",
-            "The record carried no signal community-treatment-order or conditional-discharge when it was missed.",
+            "The record carried no signal community-treatment-order or conditional-discharge "
+            "when the appointment was missed.",
         ),
         ("discharged", "The episode has not ended."),
         ("mental-health-act", "None of the pathways that it accompanies runs."),
@@ -173,6 +174,12 @@ def test_a_pathway_that_does_not_run_says_why(name: str, why: str) -> None:
     account = pathway(explained(low_risk(), SECOND), name)
     assert account.outlook is Outlook.NOT_AT_ALL
     assert why in said(account)
+
+
+@pytest.mark.parametrize("name", ["confirm-pathway", "recall"])
+def test_without_a_miss_nothing_is_said_of_one(name: str) -> None:
+    case = explained(low_risk()[:3], FIRST)
+    assert said(pathway(case, name)) == "No appointment was missed."
 
 
 def test_one_miss_says_how_many_it_takes() -> None:
@@ -252,3 +259,19 @@ def test_an_episode_that_ended_is_no_contact() -> None:
     step = next(s for s in pathway(case, "inactive").runs[0].steps if s.id == "inactivity-return")
     assert any("had been no contact" in reason.says for reason in step.because)
     assert not any("was in contact" in reason.says for reason in step.because)
+
+
+def test_what_gave_way_to_the_next_was_not_corrected() -> None:
+    pack = load_pack("therapy-commitment", calendar=CALENDAR)
+    cases = explain(pack, Record.of(low_risk()), NOTHING, FIRST + timedelta(weeks=8))
+
+    told = [line for line in standing(cases, FIRST + timedelta(weeks=8), CALENDAR) if "Check in" in line]
+    assert told[0].endswith("withdrawn, as another took its place")
+    assert told[-1].endswith("; open")
+
+
+def test_an_appointment_that_nobody_announced_is_not_called_booked() -> None:
+    pack = load_pack("therapy-commitment", calendar=CALENDAR)
+    (case,) = explain(pack, Record.of(low_risk()), NOTHING, SECOND)
+
+    assert ["was not known of before" in r.says for r in pathway(case, "inform").because] == [True]

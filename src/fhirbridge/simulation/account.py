@@ -46,7 +46,7 @@ def account(
 def told(write: Written, calendar: Calendar) -> Iterator[str]:
     """One write: a line for what it is, and one each for whom, by when and why."""
     resource = write.resource
-    yield f"{_what_happened(write)}: {title(resource)}"
+    yield f"{_what_happened(write)}: {title(resource)} ({_action(resource)})"
     if write.before is None:
         to = ", ".join(for_whom(resource))
         due = due_by(resource, calendar)
@@ -60,6 +60,12 @@ def title(resource: Resource) -> str:
     """What a resource of the service is about."""
     coded = resource.get("topic") or resource.get("code") or {}
     return str(coded.get("text") or resource.get("title") or resource["resourceType"])
+
+
+def _action(resource: Resource) -> str:
+    """What is done or said: a step's title may stand for several things."""
+    coded = resource.get("code") or resource["category"][0]
+    return display(coded["coding"][0]["code"])
 
 
 def for_whom(resource: Resource) -> list[str]:

@@ -77,8 +77,11 @@ class SignalWhenMissed(Struct, frozen=True):
                 because = Reason(f"The appointment on {at} was missed.", (miss.visit.source,))
                 carried = (Reason(f"The record carries the signal {s.code}.", (s.source,)) for s in held)
                 return Finding(True, miss.clock, (because, *carried))
+        if not scene.scope.misses:
+            return Finding(False, because=(Reason("No appointment was missed."),))
         wanted = " or ".join(sorted(self.codes))
-        return Finding(False, because=(Reason(f"The record carried no signal {wanted} when it was missed."),))
+        says = f"The record carried no signal {wanted} when the appointment was missed."
+        return Finding(False, because=(Reason(says),))
 
 
 class SettingIs(Struct, frozen=True):

@@ -70,6 +70,8 @@ class RiskWhenMissed(Struct, frozen=True):
                 at = scene.calendar.at_time(miss.at)
                 says = f"When the appointment on {at} was missed, the recorded risk was {state}."
                 return Finding(True, miss.clock, (Reason(says, (miss.visit.source,)),))
+        if not scene.scope.misses:
+            return Finding(False, because=(Reason("No appointment was missed."),))
         waiting = earliest(m.clock for m in scene.scope.misses if m.clock > scene.now)
         return Finding(
             False, because=(Reason("The risk was on record when the appointment was missed."),), changes_at=waiting
