@@ -31,6 +31,7 @@ _WITHDRAWALS = {
     Withdrawal.DECEASED: "the patient has died",
     Withdrawal.MERGED: "the patient's record was merged into another",
     Withdrawal.NOT_NEEDED: "it is not needed any more",
+    Withdrawal.SUPERSEDED: "another took its place",
 }
 
 

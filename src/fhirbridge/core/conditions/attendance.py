@@ -77,6 +77,8 @@ class FirstBooked(Struct, frozen=True):
             return Finding(False, because=(Reason("No appointment of this episode is booked."),))
         booked = first.history.stretches[0]
         at = scene.calendar.at_time(first.at)
-        reason = Reason(f"The first appointment of this episode is booked for {at}.", (first.source,))
         ahead = booked.meaning is AppointmentState.BOOKED and booked.known < first.at
-        return Finding(ahead, booked.known, (reason,))
+        says = f"is booked for {at}" if ahead else f"on {at} was not known of before it took place"
+        return Finding(
+            ahead, booked.known, (Reason(f"The first appointment of this episode {says}.", (first.source,)),)
+        )
