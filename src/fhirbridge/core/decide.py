@@ -100,9 +100,7 @@ def _corrections(runs: Runs, courses: Sequence[Course], memory: Memory | None) -
     return tuple(corrections(pack, record, own, may_tell))
 
 
-def _unfounded(
-    runs: Runs, courses: Sequence[Course], wanted: set[str], memory: Memory | None
-) -> Iterable[Unfounded]:
+def _unfounded(runs: Runs, courses: Sequence[Course], wanted: set[str], memory: Memory | None) -> Iterable[Unfounded]:
     """What was written, is not wanted any more and can be taken back, each with the reason."""
     pack, own = runs.pack, runs.own
     could = memory.could_go if memory is not None else [t for t in own.things.values() if could_go(t, pack, own)]
