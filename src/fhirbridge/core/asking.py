@@ -212,7 +212,8 @@ def _ending(scene: Scene, run: Run, step: Step, act: Act) -> Ending | None:
         return course.died if scene.patient_wide else course.closed
     if scene.scope.ended is not None:
         return course.died
-    closed, back = (course.died, None) if scene.patient_wide else (course.closed, course.back)
+    apart = scene.patient_wide or scene.scope.stay is not None
+    closed, back = (course.died, None) if apart else (course.closed, course.back)
     endings = [run.ending, closed, course.died, back]
     withdrawing = [e for e in endings if e is not None and _WITHDRAWN_BY[e.sign] not in step.stands]
     return min(withdrawing, key=lambda ending: ending.at, default=None)

@@ -182,7 +182,7 @@ class Looking:
             if ask.lapsed is None:
                 continue
             late = Overdue(ask.identity, _title(ask), ask.lapsed, ask.run.triggers)
-            scope = of_overdue(late, ask.run.ending if ask.passed_on else None)
+            scope = of_overdue(late, ask.run.ending if ask.passed_on else None, ask.run.scope)
             for pathway in for_tasks:
                 name = (each.case.id, scope.name, pathway.id)
                 self._place(name, View(each, scope, ()), partial(self._late, pathway, each, scope))

@@ -72,12 +72,12 @@ def of_signal_end(course: Course, record: Record, codes: frozenset[str], now: da
 
 
 def of_stay(course: Course, now: datetime) -> Iterable[Scope]:
-    """Each inpatient stay, from its start until it is finished."""
+    """Each inpatient stay, from its start until it is finished, whatever becomes of the episode meanwhile."""
     for stay in course.case.stays:
         start, ended = stay_bounds(stay)
         if start <= now:
             name = f"stay:{stay.latest.source.reference}"
-            yield Scope(name=name, start=start, ending=ended or course.closed, stay=stay.latest.source)
+            yield Scope(name=name, start=start, ending=ended or course.died, stay=stay.latest.source)
 
 
 def of_signal_in_stay(course: Course, record: Record, codes: frozenset[str], now: datetime) -> Iterable[Scope]:
@@ -132,9 +132,10 @@ def after(spell: Scope, run: Run) -> Scope | None:
     )
 
 
-def of_overdue(overdue: Overdue, ending: Ending | None) -> Scope:
-    """One overdue Task, until `ending`."""
-    return Scope(name=f"task:{overdue.identity}", start=overdue.due, ending=ending, overdue=overdue)
+def of_overdue(overdue: Overdue, ending: Ending | None, run: Scope) -> Scope:
+    """One overdue Task of a run with that scope, until `ending`; what outlives the episode is chased as long."""
+    name = f"task:{overdue.identity}"
+    return Scope(name=name, start=overdue.due, ending=ending, overdue=overdue, stay=run.stay, ended=run.ended)
 
 
 def _named(signal: SignalSpan) -> str:
