@@ -97,6 +97,17 @@ def test_what_is_explained_as_existing_is_what_is_decided() -> None:
     assert asked == decided | sent  # what was sent is settled, and no longer decided about
 
 
+def test_who_has_to_act_is_not_told_what_else_does_not_run() -> None:
+    """Of somebody at risk who missed once: an account of the pathway says so, the Task does not."""
+    at_risk = tuple(fact for fact in low_risk() if not isinstance(fact, Signal))
+    decision = decide(PACK, Record.of(at_risk), NOTHING, SECOND)
+    said = {reason.says for obligation in decision.obligations for reason in obligation.because}
+    assert said
+    assert not any("Not running" in says for says in said)
+    (run,) = pathway(explained(at_risk, SECOND), "risk").runs
+    assert any("Not running: “Home treatment" in reason.says for reason in run.because)
+
+
 def test_a_step_after_an_open_one_is_waited_for() -> None:
     own = carried_out(low_risk(), (FIRST, SECOND))
     letter = step(explained(low_risk(), SECOND, own), "rdash-5.3-letter")

@@ -181,7 +181,8 @@ class Running(Struct, frozen=True):
         """Holds since the first of them started."""
         runs = [run for run in scene.beside if run.pathway in self.pathways]
         if not runs:
-            return _not_running(self.titles)
+            # Staff are told what calls for something; that nothing else does matters to whoever asks for an account.
+            return _not_running(self.titles) if scene.complete else Finding(False)
         first = min(runs, key=lambda r: r.since)
         return Finding(True, first.since, first.because)
 
