@@ -27,6 +27,7 @@ from fhirbridge.core.joining import Made
 from fhirbridge.core.own import CORRECTION, NOTHING, Own, Thing, logical
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.scene import Found, Run
+from fhirbridge.core.signals import discharged_at
 from fhirbridge.core.spells import Course, Scope
 from fhirbridge.core.timeline import Record
 from fhirbridge.core.unfounded import could_go, founded
@@ -88,7 +89,9 @@ class Memory:
         cases = self._record.cases if self._record is not None else None
         same_cases = cases is not None and [case.id for case in record.cases] == [case.id for case in cases]
         same = same_cases and all(now is then for now, then in zip(basis, self._basis, strict=True))
-        self._nothing_new = same and own is self._own and all(map(_counts_the_same, record.cases, cases or ()))
+        counts_the_same = same and all(map(_counts_the_same, record.cases, cases or ()))
+        # Whoever was discharged comes back with a booking, in whatever case.
+        self._nothing_new = counts_the_same and own is self._own and not any(map(_is_discharged, record.cases))
         if not same:
             self._kept = {}
             self.made = {}
@@ -225,6 +228,10 @@ def _counts_the_same(now: Case, then: Case) -> bool:
         return True
     before, after = (then.missed, then.called_off, then.came), (now.missed, now.called_off, now.came)
     return _are_alike(then, now) and all(map(_are_same, before, after))
+
+
+def _is_discharged(case: Case) -> bool:
+    return case.episode is not None and discharged_at(case.episode) is not None
 
 
 def _look_the_same(then: tuple[Run, ...], now: tuple[Run, ...]) -> bool:

@@ -173,3 +173,20 @@ def test_a_miss_that_becomes_known_after_the_episode_was_ended_is_followed_by_wh
     missed = appointment(1, 2, AppointmentState.MISSED, timedelta(hours=3))
     end = ended(history[0], START + timedelta(days=7, hours=1))
     assert by_memory_and_without([*history, booked, end, missed])[1] > 0
+
+
+def test_a_booking_elsewhere_is_looked_at_where_somebody_was_discharged() -> None:
+    """With nobody discharged it counts nowhere, and the last decision stands."""
+    in_both = replace(appointment(1, 1, AppointmentState.BOOKED, -timedelta(days=5)), referrals=("ServiceRequest/s",))
+    begun = in_an_episode([])[0]
+    assert isinstance(begun, Episode)
+    elsewhere = replace(begun, source=sourced("EpisodeOfCare", "f"), referrals=("ServiceRequest/s",))
+    end = ended(begun, START - timedelta(days=1))
+    for history, stands in ([begun, elsewhere], True), ([begun, elsewhere, end], False):
+        gathering, memory, pack = Gathering(), Memory(), shipped("rdash-disengagement")
+        for fact in history:
+            gathering.add(fact)
+        settled(pack, memory, gathering.record(), NOTHING, START)
+        gathering.add(in_both)
+        memory.turn_to(pack, gathering.record(), NOTHING, ())
+        assert (memory.stands((None, True), START) is not None) is stands
