@@ -17,8 +17,10 @@ from fhirbridge.core.effects import Amended, Completed, Withdrawn, Written
 from fhirbridge.core.facts import AnyFact
 from fhirbridge.fhir.linking import write_code
 from fhirbridge.ports import Subject
+from fhirbridge.service.reading import EVENTFUL
 from fhirbridge.service.replaying import dead_letters
 from tests.faults.playing import WRITTEN, Run, Seen
+from tests.faults.wire import Form
 
 LATER = timedelta(days=3650)
 
@@ -40,6 +42,7 @@ async def audited(run: Run) -> Outcome:
         findings.extend(f"round {number}: {found}" for found in await _findings(run))
 
     await run.play(look)
+    findings += [*run.blind, *run.witnessed.findings]
     return Outcome(tuple(live), tuple(findings))
 
 
@@ -89,8 +92,12 @@ def _unaccounted(run: Run, facts: Sequence[AnyFact]) -> list[str]:
     kept = {(fact.source.reference, fact.source.version) for fact in facts}
     erased = {fact.source.reference for fact in facts if fact.erased}
     lost = []
+    kinds = run.site.mapping.resource_types
+    if run.feed.watched and (run.wire.form is Form.EMPTY or not run.feed.told):
+        # What says how things stand, and is not told of, is read before each decision.
+        kinds &= EVENTFUL
     for reference, versions in run.hospital.committed.items():
-        if reference.partition("/")[0] not in run.site.mapping.resource_types:
+        if reference.partition("/")[0] not in kinds:
             continue
         ours = run.hospital.written.get(reference, [])
         for number, version in enumerate(versions, start=1):

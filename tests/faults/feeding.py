@@ -1,9 +1,10 @@
 """How the service learns of changes in a run: told, asking, or both, by the service's own feeds.
 
 In one seed of three, notifications alone are relied on: the EPR sends each until it is taken, and nothing is read
-again. In the others some are lost, and what changed is read again once the weather is fair; or nothing is told at all,
-and the EPR is asked every so often, in fair weather and in foul. A reading overlaps with the one before by more than a
-replica lags behind.
+again. In another third some are lost, and what changed is read again once the weather is fair; or nothing is told at
+all, and the EPR is asked every so often, in fair weather and in foul. In the last third the service looks after its
+feeds itself, and nobody reads for it: see `watching`. A reading overlaps with the one before by more than a replica
+lags behind.
 """
 
 from __future__ import annotations
@@ -29,23 +30,56 @@ class Feed(StrEnum):
     TOLD_HISTORY = "told, and read again by _history"
     ASKED_LAST_UPDATED = "asked by _lastUpdated, and patient by patient"
     ASKED_HISTORY = "asked by _history"
+    REST_HOOKS = "watched, told by R4 subscriptions"
+    TOPICS = "watched, told by subscriptions to topics, which number their events"
+    POLLED_LAST_UPDATED = "watched, asked by _lastUpdated"
+    POLLED_HISTORY = "watched, asked by _history"
+    POLLED_DATES = "watched, asked for windows of dates, and patient by patient"
 
     @classmethod
     def of_seed(cls, seed: int) -> Feed:
         """The way of this seed."""
         if seed % 3 == 0:
             return cls.RELIED_ON
-        return Dice(seed).one_of("feed", [one for one in cls if one is not cls.RELIED_ON])
+        watched = seed % 3 == 2
+        return Dice(seed).one_of("feed", [one for one in cls if one is not cls.RELIED_ON and one.watched == watched])
+
+    @property
+    def watched(self) -> bool:
+        """Whether the service looks after the feed itself."""
+        return self in (*SUBSCRIBING, *POLLING)
+
+    @property
+    def subscribes(self) -> bool:
+        """Whether the service registers subscriptions, and sees to it that they stand."""
+        return self in SUBSCRIBING
 
     @property
     def told(self) -> bool:
         """Whether the EPR notifies."""
-        return self not in (Feed.ASKED_LAST_UPDATED, Feed.ASKED_HISTORY)
+        return self not in (Feed.ASKED_LAST_UPDATED, Feed.ASKED_HISTORY, *POLLING)
 
     @property
     def by_history(self) -> bool:
         """Whether it can be asked what was committed, deletions too."""
         return self in (Feed.TOLD_HISTORY, Feed.ASKED_HISTORY)
+
+
+def keeps_histories(feed: Feed, seed: int) -> bool:
+    """Whether an EPR that says what it offers gives the history of a type: that alone tells of deletions for sure."""
+    return feed in (Feed.TOPICS, Feed.POLLED_HISTORY) or (
+        feed is Feed.REST_HOOKS and Dice(seed).falls("histories of types", 0.5)
+    )
+
+
+def deletes(seed: int) -> bool:
+    """Whether staff delete: not where nothing can tell of it but the record itself, when something is decided."""
+    feed = Feed.of_seed(seed)
+    return feed not in (Feed.REST_HOOKS, Feed.POLLED_LAST_UPDATED) or keeps_histories(feed, seed)
+
+
+SUBSCRIBING = (Feed.REST_HOOKS, Feed.TOPICS)
+POLLING = (Feed.POLLED_LAST_UPDATED, Feed.POLLED_HISTORY, Feed.POLLED_DATES)
 
 
 class Feeding:

@@ -7,20 +7,27 @@ service is given. Writes go through the service's own delivery code, so that wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fhirbridge.adapters.epr.delivery import deliver
 from fhirbridge.adapters.epr.entries import reference_of
 from fhirbridge.adapters.memory_epr import MemoryEpr, OnChange
-from fhirbridge.errors import EprConflict, EprUnauthorised, EprUnavailable
+from fhirbridge.errors import EprConflict, EprRefused, EprUnauthorised, EprUnavailable
 from fhirbridge.fhir.canonical import OBLIGATION
+from fhirbridge.fhir.capability import Capability, topic
+from fhirbridge.fhir.capability.statement import Offer
 from fhirbridge.ports import Clock, Delivery, Event, Receipt, Resource
+from tests.faults.offers import statement
 from tests.faults.process import Process
 from tests.faults.weather import Fault, Weather
 
 LAG = timedelta(minutes=25)
 """How far a replica may be behind."""
+
+
+HOW = ("error", "off", "deleted", "elsewhere")
+"""How a subscription ends."""
 
 
 class Time:
@@ -41,16 +48,68 @@ class Hospital(MemoryEpr):
         super().__init__("main", clock, on_change)
         self.written: dict[str, list[int]] = defaultdict(list)
         """For each resource, which of its versions the service wrote."""
+        self.endpoint = ""
+        """Where a subscription has to lead to reach the service."""
+        self.counted: Callable[[Resource], Resource] = dict
+        """What `$status` of a Subscription says."""
 
     @property
     def committed(self) -> Mapping[str, Sequence[Resource | None]]:
         """Every version of every resource by its reference, oldest first; None for a deletion."""
         return self._versions
 
+    @property
+    def dated(self) -> Sequence[tuple[datetime, Event]]:
+        """Everything that was committed, and when, in its order."""
+        return self._committed
+
     def standing(self, *kinds: str) -> list[Resource]:
         """Current versions of these types, by reference."""
         current = (versions[-1] for _, versions in sorted(self._versions.items()))
         return [one for one in current if one is not None and one["resourceType"] in kinds]
+
+    def subscription(self, resource_type: str) -> Resource | None:
+        """The Subscription by which the service is told of this type; None while there is none in force."""
+        criteria = (f"{resource_type}?", topic(resource_type))
+        for one in self.standing("Subscription"):
+            if (
+                one["status"] == "active"
+                and one["criteria"] in criteria
+                and one["channel"]["endpoint"] == self.endpoint
+            ):
+                return one
+        return None
+
+    async def invoke(self, path: str) -> Resource:
+        """`$status` of a Subscription."""
+        subscription = await self.read(path.removesuffix("/$status"))
+        if subscription is None:
+            raise EprRefused(f"main: {path}: 404")
+        return self.counted(subscription)
+
+    async def waits(self, subscription: Resource) -> Resource:
+        """A Subscription that was active at once is not, after all."""
+        versions = self._versions[reference_of(subscription)]
+        idle = {**subscription, "status": "requested"}
+        versions[-1] = idle
+        return idle
+
+    async def activate(self, reference: str) -> None:
+        """A Subscription that waited to be activated is, unless it was ended or replaced meanwhile."""
+        waiting = self._versions[reference][-1]
+        if waiting is not None and waiting["status"] == "requested":
+            await self.update(waiting)
+
+    async def end(self, subscription: Resource, how: str) -> None:
+        """Nothing is told by this Subscription any more."""
+        match how:
+            case "deleted":
+                await self.delete(reference_of(subscription))
+            case "elsewhere":
+                channel = {**subscription["channel"], "endpoint": "https://former.example/notify"}
+                await self.update({**subscription, "channel": channel})
+            case _:
+                await self.update({**subscription, "status": how})
 
     async def touch(self, reference: str, *, forget: bool = False) -> None:
         """A rule of the EPR notes something on a resource; it may take off whatever it does not know."""
@@ -74,13 +133,17 @@ class FaultyEpr:
         self._clock = clock
         self._weather = weather
         self._statement: Resource = {}
+        self._offers: dict[str, Offer] = {}
+        self.idle: dict[str, datetime] = {}
+        """Subscriptions that wait to be activated, and until when."""
 
     async def capability(self) -> Resource:
         """Its CapabilityStatement, which never changes and is asked for once."""
         if not self._statement:
-            self._statement = await self.hospital.capability()
-            if self._weather.singly:
-                self._statement["rest"] = [{**rest, "interaction": []} for rest in self._statement["rest"]]
+            weather, whole = self._weather, await self.hospital.capability()
+            self._statement = statement(whole, weather.feed, weather.dice.seed, transactions=not weather.singly)
+            # Where it is not watched, the feeds are chosen by the run, and the statement does not say.
+            self._offers = dict(Capability.of(self._statement).offers) if weather.feed.watched else {}
         return self._statement
 
     async def read(self, reference: str) -> Resource | None:
@@ -104,6 +167,9 @@ class FaultyEpr:
         """All matches, as far as the replica has them; one that moves from page to page comes twice."""
         name = f"search {resource_type} {sorted(parameters.items())}"
         self._line(name)
+        offer = self._offers.get(resource_type)
+        if offer is not None and (unknown := [one for one in parameters if not offer.searches(one)]):
+            raise EprRefused(f"main: search {resource_type}: 400 {unknown[0]} is not known")
         found = [one async for one in self.hospital.search(resource_type, parameters)]
         # Nobody looks for what they are about to write on a replica: a create is conditional at the EPR itself.
         ours = "identifier" in parameters or resource_type == "Provenance"
@@ -119,6 +185,9 @@ class FaultyEpr:
         """Every version of the type since then, or those that the replica has already."""
         name = f"changes {resource_type}"
         self._line(name)
+        offer = self._offers.get(resource_type)
+        if offer is not None and not offer.can("history-type"):
+            raise EprRefused(f"main: history of {resource_type}: 405 is not offered")
         behind = self._weather.strikes(Fault.STALE, name, 0.15)
         async for event in self.hospital.changes(resource_type, since):
             if not behind or event.resource is None or not self._is_new(event.resource):
@@ -136,12 +205,37 @@ class FaultyEpr:
     async def create(self, resource: Resource) -> Resource:
         """Plain create."""
         self._line("create")
-        return await self.hospital.create(resource)
+        return await self._activated(await self.hospital.create(resource))
 
     async def update(self, resource: Resource) -> Resource:
         """Plain update."""
         self._line("update")
-        return await self.hospital.update(resource)
+        return await self._activated(await self.hospital.update(resource))
+
+    async def _activated(self, stored: Resource) -> Resource:
+        """A Subscription is active at once, or after a while."""
+        name = f"activate {stored.get('criteria')}"
+        if stored["resourceType"] != "Subscription" or not self._weather.strikes(Fault.IDLE, name, 0.4):
+            return stored
+        idle = await self.hospital.waits(stored)
+        self.idle[reference_of(idle)] = self._clock.now() + timedelta(minutes=self._weather.dice.whole(name, 20, 240))
+        return idle
+
+    async def goes_by_itself(self, chance: float, kinds: Collection[str] = ()) -> None:
+        """What happens to subscriptions without anybody asking: those that wait are activated, others are ended.
+
+        `chance` is that of each which is in force to end, those of `kinds` alone where any are named.
+        """
+        for reference, until in list(self.idle.items()):
+            if self._clock.now() >= until or not self._weather.foul:
+                del self.idle[reference]
+                await self.hospital.activate(reference)
+        for one in self.hospital.standing("Subscription"):
+            kind = str(one["criteria"]).rpartition("/")[2].rstrip("?")
+            if one["status"] != "active" or (kinds and kind not in kinds):
+                continue
+            if self._weather.strikes(Fault.ENDED, one["criteria"], chance):
+                await self.hospital.end(one, self._weather.dice.one_of(f"how {one['criteria']}", HOW))
 
     async def transact(self, bundle: Resource) -> Resource:
         """A transaction, that may die before it commits or lose its answer, and that rules of the EPR may answer."""
@@ -188,6 +282,8 @@ class FaultyEpr:
         """Whether the EPR answers at all."""
         self.process.strike(f"before {name.partition(' ')[0]}")
         weather, now = self._weather, self._clock.now()
+        if weather.is_cut(now):
+            raise EprUnavailable(f"main: {name.partition(' ')[0]}: no connection")
         if weather.strikes(Fault.BUSY, name, 0.03):
             weather.goes_away(now, name)
         if weather.away_until is not None and now < weather.away_until:

@@ -17,7 +17,7 @@ from fhirbridge.adapters.epr.entries import reference_of
 from fhirbridge.core.effects import Key, Written
 from fhirbridge.core.policy import Pack
 from fhirbridge.core.states import is_terminal
-from fhirbridge.errors import FhirbridgeError
+from fhirbridge.errors import EprUnavailable, FhirbridgeError
 from fhirbridge.fhir.canonical import OBLIGATION
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.fhir.notification import Notification
@@ -30,6 +30,7 @@ from tests.faults.feeding import OVERLAP, Feed, Feeding
 from tests.faults.hospital import FaultyEpr, Hospital, Time
 from tests.faults.process import Killed, MortalStore, Process
 from tests.faults.scenario import BEFORE, Move, Round, Scenario, answer
+from tests.faults.watching import AT, Blindness, Watching, Witnessed, settings
 from tests.faults.weather import Weather
 from tests.faults.wire import Wire
 
@@ -38,6 +39,8 @@ LATER = timedelta(hours=3)
 SHORT = timedelta(hours=3)
 """In a longer window the service is looked after less often."""
 POLL = timedelta(hours=12)
+WATCH = timedelta(hours=48)
+"""How often the feeds are looked after while nothing happens: each time is a reading of everything."""
 MOST_TURNS = 60
 WRITTEN = ("Task", "Flag", "CarePlan", "Communication")
 LIVE = ("Task", "Flag", "CarePlan")
@@ -70,7 +73,11 @@ class Run:
         self.store = store
         self.lives = 0
         self.feed = Feed.of_seed(scenario.seed)
+        self.witnessed = Witnessed(store, policy()[1])
+        self.blind: list[str] = []
+        self._blindness = Blindness(self.hospital, self.wire, store, weather)
         self._come_to = BEFORE
+        self._down_until = BEFORE
         self._stores: list[MortalStore] = []
         self._start()
 
@@ -80,7 +87,10 @@ class Run:
         It is given the number of the round, and what stood some time before: as long as what was learnt late may be
         behind with what is counted from a letter.
         """
-        await self._subscribe()
+        if self.feed.watched:
+            await self._live()
+        else:
+            await self._subscribe()
         for move in self.scenario.setting_up:
             await self._do(move)
         await self._rest(self.scenario.rounds[0].answers, since=BEFORE)
@@ -130,7 +140,9 @@ class Run:
         begins = self.clock.time
         while self.clock.time < ends:
             while moves and moves[0].at <= self.clock.time:
+                await self._breaks(0.3, [moves[0].kind])
                 await self._do(moves.pop(0))
+            await self._breaks(0.01)
             await self._live()
             if self.weather.dice.falls("look again", 0.03):
                 await self._read_again(self.clock.time - OVERLAP)
@@ -140,9 +152,15 @@ class Run:
             self.clock.time = min(upcoming, self.clock.time + tick) if self.weather.kinds else upcoming
         self.weather.clears()
 
+    async def _breaks(self, chance: float, kinds: Sequence[str] = ()) -> None:
+        """The line may break, and each subscription end, most likely just before something happens."""
+        self.weather.may_be_cut(self.clock.time, chance)
+        await self.epr.goes_by_itself(chance, kinds)
+
     async def _answers(self, one: Round) -> None:
         """Staff answer some of the Tasks that stand in the record."""
         self.weather.foul = True
+        await self._breaks(0.2)
         names = await self._names()
         for task in self.hospital.standing("Task"):
             identity = self.identity(task)
@@ -167,6 +185,7 @@ class Run:
         settled = self.clock.time + timedelta(hours=2)
         while self.clock.time < settled:
             await self.wire.bring(self._ingest, everything=True)
+            await self._breaks(0)
             await self._live()
             self.clock.time += timedelta(minutes=40)
         await self._read_again(since - OVERLAP)
@@ -174,11 +193,12 @@ class Run:
 
     async def _pass(self, until: datetime) -> None:
         """Time goes by."""
+        at_most = WATCH if self.feed.watched else POLL
         while self.clock.time < until:
             await self._live()
             due = await self.store.next_due()
             soonest = due if due is not None and due > self.clock.time else until
-            self.clock.time = min(soonest, self.clock.time + POLL, until)
+            self.clock.time = min(soonest, self.clock.time + at_most, until)
         await self._live()
 
     async def _live(self) -> None:
@@ -187,26 +207,56 @@ class Run:
         Raises:
             AssertionError: it does not come to rest.
         """
-        asked = False
+        if self.clock.time < self._down_until and self.weather.foul:
+            await self.wire.bring(_nobody)
+            return
+        looked = False
         try:
+            await self._begin()
             for _ in range(MOST_TURNS):
                 if brought := await self.wire.bring(self._ingest):
                     self.process.strike("acknowledged", 0.1)
-                if not asked:
-                    asked = True
-                    await self.feeding.ask()
-                    self._come_to = self.feeding.come_to
-                if not await self.service.work_through() and not brought:
+                if not looked or (self.watching is not None and self.watching.in_doubt):
+                    looked = True
+                    await self._look()
+                if not await self.service.work_through() and not brought and not await self._close():
                     return
         except (Killed, BaseExceptionGroup):
             if not self.process.dead:
                 raise
             self._start()
+            if self.feed.watched:
+                down = self.weather.dice.whole("down", 0, 90)
+                self._down_until = self.clock.time + timedelta(minutes=down)
             return
         raise AssertionError(f"the service does not come to rest at {self.clock.time.isoformat()}")
 
+    async def _begin(self) -> None:
+        if self.watching is not None and await self.watching.begin():
+            found = await self._blindness.begun(self.scenario.patients, self.clock.time)
+            self.blind += [one for one in found if one not in self.blind]
+
+    async def _look(self) -> None:
+        """Ask the EPR; where the service looks after its feeds itself, that is all, and it is looked at what it saw."""
+        if self.watching is None:
+            await self.feeding.ask()
+            self._come_to = self.feeding.come_to
+            return
+        in_order = await self.watching.look_after()
+        found = await self._blindness.found(self.scenario.patients, self.clock.time, in_order=in_order)
+        self.blind += [one for one in found if one not in self.blind]
+
+    async def _close(self) -> bool:
+        """Close the gaps that can be; whether that leaves something to do."""
+        if self.watching is None:
+            return False
+        await self.watching.close()
+        return bool(await self.service.due())
+
     async def _read_again(self, since: datetime) -> None:
         """Read again what changed since then, as the service does where it may not have been told."""
+        if self.watching is not None:
+            return
         try:
             await self.feeding.read_again(since)
         except (Killed, BaseExceptionGroup):
@@ -218,6 +268,8 @@ class Run:
                 raise
 
     async def _ingest(self, said: Notification) -> int:
+        if self.watching is not None:
+            return await self.watching.ingest(said)
         return await self.service.ingest("main", said)
 
     async def _do(self, move: Move) -> None:
@@ -230,7 +282,7 @@ class Run:
         """A new process over the same store."""
         self.lives += 1
         self.process = Process(self.weather)
-        self._stores.append(MortalStore(self.store, self.process))
+        self._stores.append(MortalStore(self.witnessed, self.process))
         self.epr.process = self.process
         mapping, pack = policy()
         calendar = pack.calendar
@@ -238,6 +290,17 @@ class Run:
         store = self._stores[-1]
         self.service = Service(store, {"main": self.site}, self.clock)
         self.feeding = Feeding(self.feed, self.site, store, self.clock, self._come_to)
+        self.watching: Watching | None = None
+        if self.feed.watched:
+            given = settings(self.feed, self.wire.form)
+            self.watching = Watching(given, self.service, store, self.clock)
+            self.hospital.endpoint = f"{AT}/fhir/notify/main"
+            self.hospital.counted = self.wire.counted
+            self.wire.by(self.hospital.subscription, self.hospital.end)
+
+
+async def _nobody(said: Notification) -> int:
+    raise EprUnavailable("nobody is there to be told")
 
 
 def _kind_and_status(resource: Resource) -> tuple[str, str]:

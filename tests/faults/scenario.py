@@ -8,6 +8,8 @@ answers, and these go by the identity of the Task: the same Task gets the same a
 In most seeds the answers have been learnt before the record changes. In the others (`mixed`) the two come together, and
 the service may have to decide without knowing what staff have done already: then it may rightly ask for more than it
 would have asked otherwise.
+
+Some seeds lead towards a discharge (`leads`): patients without risk miss appointments, are reached and wish to go.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from msgspec import Struct
 from fhirbridge.core.vocabulary import BASE
 from fhirbridge.ports import Resource
 from tests.faults.dice import Dice
+from tests.faults.feeding import deletes
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday."""
@@ -31,7 +34,10 @@ APPOINTED = ("noshow", "noshow", "noshow", "fulfilled", "cancelled", "booked")
 CORRECTED = ("fulfilled", "noshow", "cancelled", "entered-in-error")
 SIGNALS = ("risk-none", "risk-none", "risk-none", "risk", "risk-high", "sharing-refused", "safeguarding-adult")
 STAFF_DID = ("contact-patient", "contact-family", "arrange-mdtm", "unannounced-visit")
-OUTCOMES = ("no-answer", "no-answer", "message-left", "contact-made", "declined", "done", "higher-risk", "plan-agreed")
+OUTCOMES = (
+    *("no-answer", "no-answer", "message-left", "contact-made", "declined", "done", "higher-risk", "plan-agreed"),
+    *("well-wants-discharge", "discharge-agreed"),
+)
 
 
 class Move(Struct, frozen=True):
@@ -40,6 +46,11 @@ class Move(Struct, frozen=True):
     at: datetime
     resource: Resource | None = None
     deleted: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The type of the resource."""
+        return str(self.resource["resourceType"]) if self.resource is not None else self.deleted.partition("/")[0]
 
 
 class Round(Struct, frozen=True):
@@ -71,16 +82,16 @@ def scenario(seed: int) -> Scenario:
     """The history of this seed."""
     dice = Dice(seed)
     patients = tuple(f"p{number}" for number in range(dice.one_of("patients", (1, 1, 1, 2))))
-    histories = [_History(dice, patient) for patient in patients]
+    histories = [_History(dice, patient, leading=leads(seed)) for patient in patients]
     setting_up = [move for history in histories for move in history.set_up()]
     rounds = []
     mixed = seed % 5 == 4
     answers = START
-    for number in range(dice.one_of("rounds", (1, 1, 1, 2, 2, 3))):
+    for number in range(dice.one_of("rounds", (2, 2, 3) if leads(seed) else (1, 1, 1, 2, 2, 3))):
         begins = answers if mixed else answers + ANSWERING
         length = dice.one_of("window", (2, 2, 3, 8, 26))
         ends = begins + timedelta(hours=length)
-        moves = []
+        moves = [one.missed(begins) for one in histories if leads(seed) and not number]
         for _ in range(dice.whole("moves", 1, 4)):
             at = begins + timedelta(minutes=10 * dice.whole("at", 0, length * 6 - 1))
             moves.append(dice.one_of("whose", histories).move(at))
@@ -89,15 +100,21 @@ def scenario(seed: int) -> Scenario:
     return Scenario(seed, mixed, patients, tuple(setting_up), tuple(rounds), answers)
 
 
+def leads(seed: int) -> bool:
+    """Whether the history leads towards a discharge."""
+    return seed % 6 == 2
+
+
 def answer(seed: int, identity: str, number: int) -> Resource | None:
     """What staff make of the Task with this identity in this round: elements to change, None to leave it."""
     dice = Dice(seed)
     name = f"answer {identity} {number}"
-    if not dice.falls(name, 0.5):
+    if not dice.falls(name, 0.8 if leads(seed) else 0.5):
         return None
     if dice.falls(name, 0.15):
         return {"status": "in-progress", "owner": {"reference": "Practitioner/nurse"}}
-    code = dice.one_of(name, OUTCOMES)
+    wishes = leads(seed) and dice.falls(name, 0.6)
+    code = "well-wants-discharge" if wishes else dice.one_of(name, OUTCOMES)
     output = {"coding": [{"system": f"{BASE}/CodeSystem/outcome", "code": code}]}
     status = dice.one_of(name, ("completed", "completed", "completed", "completed", "rejected", "cancelled"))
     return {"status": status, "output": [{"type": {"text": "outcome"}, "valueCodeableConcept": output}]}
@@ -106,8 +123,9 @@ def answer(seed: int, identity: str, number: int) -> Resource | None:
 class _History:
     """What happens to one patient."""
 
-    def __init__(self, dice: Dice, patient: str) -> None:
+    def __init__(self, dice: Dice, patient: str, *, leading: bool) -> None:
         self._dice = dice
+        self._leading = leading
         self._patient = patient
         self._subject = {"reference": f"Patient/{patient}"}
         self._appointments: dict[str, Resource] = {}
@@ -117,16 +135,21 @@ class _History:
     def set_up(self) -> list[Move]:
         dice, patient = self._dice, self._patient
         person = {"resourceType": "Patient", "id": patient, "birthDate": "1980-01-01"}
-        moves = [person, self._episode("active"), self._signal("risk", dice.one_of("risk", SIGNALS))]
+        risk = "risk-none" if self._leading else dice.one_of("risk", SIGNALS)
+        moves = [person, self._episode("active"), self._signal("risk", risk)]
         if dice.falls("relation", 0.5):
             kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "MTH"}]}
             phone = [{"system": "phone", "value": "0113 496 0000"}]
             relation = {"resourceType": "RelatedPerson", "id": f"{patient}-mother", "patient": self._subject}
             moves.append({**relation, "active": True, "relationship": [kind], "telecom": phone})
         moves.append(self._appointment("fulfilled", START - timedelta(days=21)))
-        if dice.falls("missed before", 0.6):
+        if self._leading or dice.falls("missed before", 0.6):
             moves.append(self._appointment("noshow", START - timedelta(days=3)))
         return [Move(BEFORE, resource) for resource in moves]
+
+    def missed(self, at: datetime) -> Move:
+        """They miss an appointment."""
+        return Move(at, self._appointment("noshow", at))
 
     def move(self, at: datetime) -> Move:
         """Something that happens to them at this instant."""
@@ -140,7 +163,7 @@ class _History:
 
     def _correction(self, at: datetime) -> Move:
         name = self._dice.one_of("which", sorted(self._appointments))
-        if self._dice.falls("deleted", 0.2):
+        if self._dice.falls("deleted", 0.2) and deletes(self._dice.seed):
             return Move(at, deleted=f"Appointment/{name}")
         resource = {**self._appointments[name], "status": self._dice.one_of("to", CORRECTED)}
         self._appointments[name] = resource

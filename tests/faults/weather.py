@@ -32,6 +32,9 @@ class Fault(StrEnum):
     RULE = "a rule in the EPR touches whatever is written there"
     FORGETFUL_RULE = "that rule takes off tags and identifiers as well"
     CRASH = "the service is killed"
+    CUT = "the line is cut in both directions"
+    ENDED = "a subscription is given up, turned off, deleted or led elsewhere"
+    IDLE = "a subscription is not activated at once"
 
 
 ALL = frozenset(Fault)
@@ -50,9 +53,14 @@ class Weather:
             spared |= {Fault.OUTDATED}
         # Written without its Provenance in the same transaction, a thing is known by its identifier alone.
         spared |= {Fault.FORGETFUL_RULE} if self.singly else set()
+        spared |= set() if self.feed.subscribes else {Fault.ENDED, Fault.IDLE}
+        if self.feed.watched and dice.seed % 4 >= 2:
+            # Where a replica lags or numbers jump, it cannot be told from one moment to the next what goes unnoticed.
+            spared |= {Fault.STALE, Fault.RENUMBERED}
         self.kinds = kinds - spared
         self.foul = False
         self.away_until: datetime | None = None
+        self.cut_until: datetime | None = None
         self.struck: dict[Fault, int] = dict.fromkeys(self.kinds, 0)
 
     @classmethod
@@ -77,7 +85,17 @@ class Weather:
         """From now on nothing goes wrong any more."""
         self.foul = False
         self.away_until = None
+        self.cut_until = None
 
     def goes_away(self, now: datetime, name: str) -> None:
         """The EPR answers nobody for a while."""
         self.away_until = now + timedelta(minutes=self.dice.whole(f"away {name}", 5, 90))
+
+    def may_be_cut(self, now: datetime, chance: float) -> None:
+        """The line may be cut now, for some hours."""
+        if self.strikes(Fault.CUT, "line", chance):
+            self.cut_until = now + timedelta(minutes=self.dice.whole("cut", 20, 300))
+
+    def is_cut(self, now: datetime) -> bool:
+        """Whether nothing comes through, in either direction."""
+        return self.cut_until is not None and now < self.cut_until
