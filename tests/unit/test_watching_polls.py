@@ -156,6 +156,24 @@ async def test_behind_a_subscription_everything_is_read_again_from_time_to_time(
     assert await house.store.last("main", "Appointment/lost") is not None
 
 
+async def test_a_gap_that_was_read_meanwhile_does_not_put_off_what_is_read_again() -> None:
+    house = House(lambda clock: MemoryEpr("main", clock), "uk-core", reconcile=3600)
+    one = await house.watcher()
+    await house.after(MINUTE, one)
+
+    house.clock.time += 5 * MINUTE
+    await house.epr.update(appointment("lost", "noshow", START))  # and nobody tells of it
+    await house.after(40 * MINUTE, one)
+    async for stopped in house.epr.search("Subscription", {"criteria": "Appointment?"}):
+        await house.epr.update({**stopped, "status": "error"})
+    await house.after(MINUTE, one)
+    assert await house.store.gaps.open("main") == []
+    assert await house.store.last("main", "Appointment/lost") is None
+
+    await house.after(20 * MINUTE, one)
+    assert await house.store.last("main", "Appointment/lost") is not None
+
+
 async def test_what_was_loaded_before_is_no_event_when_it_is_first_polled() -> None:
     house = House(epic, "epic")
     await house.epr.update({"resourceType": "Patient", "id": "p1"})

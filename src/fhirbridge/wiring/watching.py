@@ -189,7 +189,8 @@ class Watcher:
         self._refused.pop(resource_type, None)
         if resource_type in self._polled():
             await self._gaps.mark(self._name, resource_type, began)
-        if whole:
+        if whole_since is not None:
+            # What was read because of a gap may begin after the last reading of the whole: that is still to come.
             await self._gaps.mark(self._name, _whole(resource_type), began)
         await self._gaps.covered(self._name, resource_type, since, began, self._runtime.clock.now())
         if gap_since is not None:
