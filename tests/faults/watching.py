@@ -187,7 +187,10 @@ class Blindness:
         for at, event in self._hospital.dated:
             reference = f"{event.type}/{event.id}"
             ours = int(event.version) in self._hospital.written.get(reference, ())
-            if event.type in kinds and at < since and not ours:
+            # What came and went between two readings of what is there is not found by them.
+            gone = self._feed is Feed.POLLED_DATES and self._hospital.committed[reference][-1] is None
+            passed = gone and reference not in self._known
+            if event.type in kinds and at < since and not ours and not passed:
                 found.append((reference, int(event.version), at))
         return found
 
