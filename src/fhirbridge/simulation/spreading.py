@@ -16,9 +16,12 @@ import gc
 import heapq
 import multiprocessing
 import os
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +34,7 @@ from msgspec import Struct
 from fhirbridge.core.facts import Unmapped
 from fhirbridge.core.history import BEGINNING
 from fhirbridge.core.merging import Link, groups
+from fhirbridge.errors import FhirbridgeError
 from fhirbridge.fhir.mapping import Mapping
 from fhirbridge.simulation.collecting import Patient, Sieve, Version, sort_out
 from fhirbridge.simulation.reading import Deleted, Piece, pieces, read_piece
@@ -143,6 +147,7 @@ def spread(
 
     Raises:
         SenderError: a file cannot be read, or something in it is wrong; the first flaw in the order of the input.
+        FhirbridgeError: a process was ended from outside.
     """
     cut = pieces(inputs)
     size = sum(piece.end - piece.start for piece in cut)
@@ -196,8 +201,12 @@ def _on_all(step: Callable[[_Job, Any], Item], items: Iterable[Any], job: _Job, 
     global _job  # noqa: PLW0603  # what cannot be pickled (compiled paths) reaches a forked process this way alone
     _job = job
     try:
-        with multiprocessing.get_context("fork").Pool(processes, _settle_in) as pool:
-            yield from pool.imap(_Step(step), items)
+        # What is under way when one step fails is waited for: a process that is ended at it may hold what others need.
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _settle_in) as pool:
+            yield from pool.map(_Step(step), items)
+    except BrokenProcessPool:
+        lost = "a process of the dry run was ended from outside, most likely for want of memory"
+        raise FhirbridgeError(f"{lost}; free some, or work through fewer files at a time") from None
     finally:
         _job = None
 
@@ -214,7 +223,11 @@ class _Step(Struct):
 
 
 def _settle_in() -> None:
-    """Most of what is made here lives long or dies at once: look for cycles seldom, and never in what was there."""
+    """Most of what is made here lives long or dies at once: look for cycles seldom, and never in what was there.
+
+    Who interrupts the command ends every process of it at once, and without a word from each.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
 

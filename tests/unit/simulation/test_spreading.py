@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import caseload
-from fhirbridge.errors import SenderError
+from fhirbridge.errors import FhirbridgeError, SenderError
 from fhirbridge.simulation import DryRun, Line, Patient, Yield, collect, final, final_lines, play, read, spread
 from fhirbridge.simulation.reading import pieces, read_piece
 from tests.shipped import CALENDAR, shipped_mapping, shipped_pack
@@ -99,6 +101,17 @@ def test_of_several_flaws_the_first_is_told(lines: list[bytes], tmp_path: Path) 
         (tmp_path / f"{number}.ndjson").write_bytes(lines[number] + b"{}\n")
     with pytest.raises(SenderError, match=r"0\.ndjson:2"):
         spread_out([tmp_path], 2)
+
+
+def ended_from_outside(patient: Patient, until: datetime) -> Yield:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return known(patient, until)
+
+
+def test_a_process_that_is_ended_from_outside_is_told_and_not_waited_for(lines: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "a.ndjson").write_bytes(b"".join(lines))
+    with pytest.raises(FhirbridgeError, match="ended from outside, most likely for want of memory; free some"):
+        spread_out([tmp_path], 2, ended_from_outside)
 
 
 def test_without_an_end_it_is_worked_through_up_to_the_last_version(lines: list[bytes], tmp_path: Path) -> None:
